@@ -1,0 +1,1 @@
+"""Caches for look-ups that must be fast."""

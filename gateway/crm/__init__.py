@@ -1,0 +1,1 @@
+"""The CRMs an enterprise may use."""

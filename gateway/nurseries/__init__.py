@@ -1,0 +1,1 @@
+"""Everything that lives longer than a request, and every scope with a deadline."""

@@ -1,0 +1,1 @@
+"""The HTTP edge: intake of host webhooks, the internal listener, error bodies."""

@@ -1,0 +1,1 @@
+"""PostgreSQL under Trio: driver, pool, migrations, the store and its queries."""

@@ -1,0 +1,1 @@
+"""The emulator and the test kit: scenarios, fakes, the in-memory store."""
