@@ -1,0 +1,219 @@
+"""An embedded PostgreSQL server that belongs to the gateway: started with it, stopped with it, found again after a `kill -9`.
+
+The server listens on a unix socket only. Whoever holds the lock file of the cluster owns the server; the kernel drops the lock with its
+holder, so what a killed gateway leaves behind is a server (or a stale `postmaster.pid`) without an owner. The next owner stops such a server
+and starts its own: one path for every case, and crash recovery is PostgreSQL's.
+"""
+
+import fcntl
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+
+from gateway.errors import SettingsError, StoreUnavailable
+from sql.cluster import (
+    Cluster,
+    is_our_server,
+    locate,
+    make_fresh_directory,
+    make_socket_directory,
+    read_postmaster,
+    remove_socket_directory,
+)
+
+INITDB_SECONDS = 120.0
+# Crash recovery reads at most max_wal_size (256 MB) and a bit; the rest is room for a slow disk.
+START_SECONDS = 120.0
+FAST_STOP_SECONDS = 10.0
+IMMEDIATE_STOP_SECONDS = 5.0
+LOOK_SECONDS = 0.02
+LOG_BYTES = 10 * 1024 * 1024
+# Backends of a killed postmaster notice its death within moments; until the last one is gone a new postmaster refuses to start.
+_BACKENDS_LEFT = "shared memory block"
+
+
+@asynccontextmanager
+async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncIterator[str]:
+    """Runs the server of a data directory while the block runs.
+
+    Args:
+        data_dir: made when missing; the cluster lies in it (see `sql.cluster` for the exception) and stays after the block.
+        durable: False gives up safety against a crash of the machine for speed, for tests.
+
+    Yields: the URL of its database. Connections are possible at once.
+
+    Raises:
+        SettingsError: another gateway uses the cluster, the extra is missing, the directory is unusable.
+        StoreUnavailable: the server does not start; the text says where its log is.
+
+    After the block, also when cancelled, the server has been stopped (fast shutdown, after 10 s immediate).
+    """
+    cluster = locate(data_dir, durable=durable)
+    with owned(cluster):
+        await _stop_left_over(cluster)
+        if not cluster.initialized:
+            await _initialize(cluster)
+        socket_directory = make_socket_directory(cluster)
+        server: trio.Process | None = None
+        try:
+            server = await _start(cluster, socket_directory)
+            yield cluster.url(socket_directory)
+        finally:
+            if server is not None:
+                await _stop(server)
+            remove_socket_directory(cluster, socket_directory)
+
+
+@contextmanager
+def owned(cluster: Cluster) -> Iterator[None]:
+    """Holds the lock of the cluster. The number in the file is for people; the lock alone counts.
+
+    The descriptor is not inherited (PEP 446): the server would keep the lock of a killed gateway alive.
+    """
+    with cluster.lock_path.open("a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise SettingsError(f"data_dir: the database {cluster.directory} is in use by another gateway (process {holder})") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def settle_initialized(cluster: Cluster) -> None:
+    """Puts a cluster that initdb has finished into its place, durably."""
+    cluster.fresh_directory.rename(cluster.directory)
+    parent = os.open(cluster.directory.parent, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
+def remove_stale_pid_file(cluster: Cluster) -> None:
+    """PostgreSQL believes a `postmaster.pid` whose number lives, even as a stranger's process (another boot, another container)."""
+    (cluster.directory / "postmaster.pid").unlink(missing_ok=True)
+
+
+def log_size(cluster: Cluster) -> int:
+    """Bytes in the server's log now; an overgrown log starts anew."""
+    try:
+        size = cluster.log_path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    if size > LOG_BYTES:
+        os.truncate(cluster.log_path, 0)
+        return 0
+    return size
+
+
+def log_since(cluster: Cluster, offset: int) -> str:
+    """What the server has written since."""
+    try:
+        with cluster.log_path.open("rb") as log:
+            log.seek(offset)
+            return log.read(LOG_BYTES).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+async def _initialize(cluster: Cluster) -> None:
+    make_fresh_directory(cluster)
+    with trio.move_on_after(INITDB_SECONDS):
+        made = await trio.run_process(
+            cluster.initdb_command(), check=False, capture_stdout=True, stderr=subprocess.STDOUT, **_without_stdin(cluster)
+        )
+        if made.returncode == 0:
+            settle_initialized(cluster)
+            return
+        raise StoreUnavailable(f"the embedded database could not be made: {_last_line(made.stdout.decode(errors='replace'))}")
+    raise StoreUnavailable(f"the embedded database could not be made within {INITDB_SECONDS:.0f} s")
+
+
+async def _start(cluster: Cluster, socket_directory: Path) -> trio.Process:
+    """A server that accepts connections. When this raises or is cancelled, no server is left."""
+    with trio.move_on_after(START_SECONDS):
+        while True:
+            offset = log_size(cluster)
+            with cluster.log_path.open("ab") as log:
+                server = await trio.lowlevel.open_process(
+                    cluster.server_command(socket_directory), stdout=log, stderr=log, **cluster.spawn_options()
+                )
+            ready = False
+            try:
+                ready = await _becomes_ready(cluster, server)
+            finally:
+                if not ready:
+                    await _stop(server)
+            if ready:
+                return server
+            printed = log_since(cluster, offset)
+            if _BACKENDS_LEFT not in printed:
+                raise StoreUnavailable(f"the embedded database does not start: {_last_line(printed)} (see {cluster.log_path})")
+            await trio.sleep(LOOK_SECONDS)
+    raise StoreUnavailable(f"the embedded database did not start within {START_SECONDS:.0f} s (see {cluster.log_path})")
+
+
+async def _becomes_ready(cluster: Cluster, server: trio.Process) -> bool:
+    """True once it accepts connections, False when it has ended. pg_ctl waits in the same way: there is no event to wait for."""
+    while server.poll() is None:
+        postmaster = read_postmaster(cluster)
+        if postmaster is not None and postmaster.pid == server.pid and postmaster.ready:
+            return True
+        await trio.sleep(LOOK_SECONDS)
+    return False
+
+
+async def _stop(server: trio.Process) -> None:
+    """Ends our own server, whatever is being cancelled: a deadline for each step, the last step cannot be refused."""
+    for number, seconds in (
+        (signal.SIGINT, FAST_STOP_SECONDS),
+        (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS),
+        (signal.SIGKILL, IMMEDIATE_STOP_SECONDS),
+    ):
+        if server.poll() is not None:
+            return
+        server.send_signal(number)
+        with trio.move_on_after(seconds, shield=True):
+            await server.wait()
+
+
+async def _stop_left_over(cluster: Cluster) -> None:
+    """Stops the server of a gateway that was killed, and heals a pid file that nobody stands behind."""
+    postmaster = read_postmaster(cluster)
+    if postmaster is None:
+        return
+    for number, seconds in (
+        (signal.SIGINT, FAST_STOP_SECONDS),
+        (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS),
+        (signal.SIGKILL, IMMEDIATE_STOP_SECONDS),
+    ):
+        if not is_our_server(cluster, postmaster.pid):
+            break
+        os.kill(postmaster.pid, number)
+        with trio.move_on_after(seconds):
+            while is_our_server(cluster, postmaster.pid):
+                await trio.sleep(LOOK_SECONDS)
+    if is_our_server(cluster, postmaster.pid):
+        raise StoreUnavailable(f"the database server {postmaster.pid} of a former gateway cannot be stopped")
+    remove_stale_pid_file(cluster)
+    if postmaster.socket_directory is not None:
+        remove_socket_directory(cluster, postmaster.socket_directory)
+
+
+def _without_stdin(cluster: Cluster) -> dict[str, object]:
+    """`trio.run_process` gives an empty standard input by itself and refuses to be told."""
+    return {name: value for name, value in cluster.spawn_options().items() if name != "stdin"}
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it printed nothing"
