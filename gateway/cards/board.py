@@ -22,14 +22,24 @@ class CardChange:
 
 
 @attrs.frozen(kw_only=True)
+class Settled:
+    """The fate of one event is known: it belongs to `call_id`, or to no call at all (None)."""
+
+    event_id: int
+    call_id: int | None
+
+
+@attrs.frozen(kw_only=True)
 class Changes:
     """What one event, or the passing of time, changed.
 
-    `call_id`: the group the event went to (a call, or a piece not yet understood), None when it belongs nowhere. `opened`: new groups.
-    `merged`: (absorbed, survivor). `records`: finished calls, new or corrected. `dropped`: groups forgotten by memory.
+    `settled`: the events whose call is known now. The event just applied may be missing: it is a loose piece (a leg that has not met its
+    call yet) and must stay unprocessed in the store, so that a restart reads it again; a later `Changes` (of another event or of `advance`)
+    settles it, together with the others of its piece. `opened`: new calls. `merged`: (absorbed, survivor). `records`: finished calls, new or
+    corrected. `dropped`: calls forgotten by memory.
     """
 
-    call_id: int | None = None
+    settled: tuple[Settled, ...] = ()
     opened: tuple[int, ...] = ()
     merged: tuple[tuple[int, int], ...] = ()
     cards: tuple[CardChange, ...] = ()

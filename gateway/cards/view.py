@@ -1,17 +1,13 @@
 """The view of a call: everything a card says, before names and language. Values only; `view_of` makes one from a call."""
 
 from datetime import datetime
-from enum import IntEnum, StrEnum, auto
+from enum import IntEnum
 
 import attrs
 
+from gateway.calls.parties import Direction, Party, PartyKind
 
-class Direction(StrEnum):
-    """Which way a call goes, decided by start and dial, by the shape of the bridge events where those are missing."""
-
-    INCOMING = auto()
-    OUTGOING = auto()
-    INTERNAL = auto()
+__all__ = ["CallView", "Direction", "Party", "PartyKind", "Stage"]
 
 
 class Stage(IntEnum):
@@ -21,21 +17,6 @@ class Stage(IntEnum):
     DIAL = 2
     TALK = 3
     FINAL = 4
-
-
-class PartyKind(StrEnum):
-    """What stands behind a number on our side of the call."""
-
-    EXTENSION = auto()
-    MOBILE = auto()
-
-
-@attrs.frozen
-class Party:
-    """Somebody of the enterprise: an extension ("151"), or the mobile of an employee that was called (digits)."""
-
-    kind: PartyKind
-    number: str
 
 
 @attrs.frozen(kw_only=True)
