@@ -1,0 +1,86 @@
+"""The gateway's figures for Prometheus. One object, made by the service and handed to whoever has something to count.
+
+Labels come from closed sets only (kinds of events, classes of errors, stages): never a token, a number, a chat or an enterprise, so the
+number of series is fixed.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+# Seconds. The host gives up at 3 s; an answer is normally a commit away (milliseconds).
+_INTAKE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_BATCH_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+
+class Metrics:
+    """Counters, gauges and histograms in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self._events = Counter("gateway_events", "Events stored, without duplicates", ["kind"], registry=registry)
+        self._duplicates = Counter("gateway_duplicate_events", "Events posted again", ["kind"], registry=registry)
+        self._rejected = Counter("gateway_rejected_requests", "Requests refused at the front door", ["reason"], registry=registry)
+        self._intake = Histogram(
+            "gateway_intake_seconds", "From the whole body read to the answer", registry=registry, buckets=_INTAKE_BUCKETS
+        )
+        self._batch = Histogram("gateway_journal_batch_events", "Events in one commit", registry=registry, buckets=_BATCH_BUCKETS)
+        self._lanes = Gauge("gateway_lane_queue_events", "Stored events that wait for their lane", registry=registry)
+        self._open_calls = Gauge("gateway_open_calls", "Calls that live in memory", registry=registry)
+        self._messages = Counter("gateway_messages", "Requests to Telegram by action and result", ["action", "result"], registry=registry)
+        self._telegram_errors = Counter("gateway_telegram_errors", "Errors of Telegram by class", ["error"], registry=registry)
+        self._drains = Counter("gateway_drained", "Work at shutdown: finished or left for the next start", ["outcome"], registry=registry)
+        self._pool = Gauge("gateway_pool_connections", "Database connections by state", ["state"], registry=registry)
+        # What is touched for every event is looked up once.
+        self._observe_intake: Callable[[float], None] = self._intake.observe
+        self._observe_batch: Callable[[float], None] = self._batch.observe
+        self._events_by_kind: dict[str, Counter] = {}
+
+    def event_stored(self, kind: str) -> None:
+        child = self._events_by_kind.get(kind)
+        if child is None:
+            child = self._events_by_kind[kind] = self._events.labels(kind)
+        child.inc()
+
+    def event_duplicate(self, kind: str) -> None:
+        self._duplicates.labels(kind).inc()
+
+    def request_rejected(self, reason: str) -> None:
+        """`reason`: a member of `gateway.web.problems.Problem`."""
+        self._rejected.labels(reason).inc()
+
+    def intake_answered(self, seconds: float) -> None:
+        self._observe_intake(seconds)
+
+    def batch_written(self, items: int) -> None:
+        self._observe_batch(items)
+
+    def lanes_waiting(self, items: int) -> None:
+        self._lanes.set(items)
+
+    def calls_open(self, items: int) -> None:
+        self._open_calls.set(items)
+
+    def message(self, action: str, result: str) -> None:
+        """`action`: sent, edited, deleted. `result`: ok or the class of the error."""
+        self._messages.labels(action, result).inc()
+
+    def telegram_error(self, error: str) -> None:
+        self._telegram_errors.labels(error).inc()
+
+    def drained(self, outcome: str, items: int) -> None:
+        """`outcome`: finished, left."""
+        self._drains.labels(outcome).inc(items)
+
+    def pool_connections(self, state: str, items: int) -> None:
+        """`state`: open, idle, waiting."""
+        self._pool.labels(state).set(items)
+
+    def exposition(self) -> bytes:
+        """All figures in Prometheus' text format, to be served with `CONTENT_TYPE`."""
+        return generate_latest(self.registry)
