@@ -1,0 +1,84 @@
+-- Enterprises with their lines, managers and subscribers: small tables, read whole.
+
+-- name: lock_configuration
+-- Two loads at once go one after the other. Locks: an advisory one until the end of the transaction.
+select pg_advisory_xact_lock(hashtext('gateway_configuration'))
+
+-- name: enterprises
+-- Locks: none. Whole table.
+select number, name, name2, secret, bot_token, timezone, language, final, active, integrations_config::text as integrations_config
+from enterprises
+order by number
+
+-- name: lines
+-- Locks: none. Whole table.
+select enterprise_number, line_id, name, operator, incoming_transform from lines order by enterprise_number, line_id
+
+-- name: managers
+-- Locks: none. Whole table.
+select enterprise_number, extension, last_name, first_name, middle_name, personal_phone from managers
+order by enterprise_number, extension
+
+-- name: subscribers
+-- Whoever has ever subscribed to the bot that the enterprise has now. Locks: none. Whole tables.
+select u.enterprise_number, u.tg_id, u.dead_at is null as living
+from telegram_users u
+join enterprises n on n.number = u.enterprise_number and n.bot_token = u.bot_token
+order by u.enterprise_number, u.subscribed_at, u.tg_id
+
+-- name: upsert_enterprises
+-- All changed enterprises in one statement, so that tokens may be exchanged (enterprises_name2_key is checked at its end).
+-- Locks: the rows. Index: enterprises_pkey.
+insert into enterprises (number, name, name2, secret, bot_token, timezone, language, final, active, integrations_config)
+select r.number, r.name, r.name2, r.secret, r.bot_token, r.timezone, r.language, r.final, r.active, r.integrations_config
+from json_to_recordset($1::json) as r (
+    number text, name text, name2 text, secret text, bot_token text, timezone text, language text, final text, active boolean,
+    integrations_config jsonb
+)
+on conflict (number) do update set
+    name = excluded.name, name2 = excluded.name2, secret = excluded.secret, bot_token = excluded.bot_token,
+    timezone = excluded.timezone, language = excluded.language, final = excluded.final, active = excluded.active,
+    integrations_config = excluded.integrations_config, updated_at = now()
+
+-- name: drop_lines
+-- Locks: the rows deleted. Index: lines_pkey.
+delete from lines where enterprise_number = $1::text
+
+-- name: add_lines
+-- Locks: inserted rows. Index: lines_pkey.
+insert into lines (enterprise_number, line_id, name, operator, incoming_transform)
+select $1::text, r.line_id, r.name, r.operator, r.incoming_transform
+from json_to_recordset($2::json) as r (line_id text, name text, operator text, incoming_transform text)
+
+-- name: drop_managers
+-- Locks: the rows deleted. Index: managers_pkey.
+delete from managers where enterprise_number = $1::text
+
+-- name: add_managers
+-- Locks: inserted rows. Index: managers_pkey.
+insert into managers (enterprise_number, extension, last_name, first_name, middle_name, personal_phone)
+select $1::text, r.extension, r.last_name, r.first_name, r.middle_name, r.personal_phone
+from json_to_recordset($2::json) as r (extension text, last_name text, first_name text, middle_name text, personal_phone text)
+
+-- name: add_subscribers
+-- Locks: inserted rows. Index: telegram_users_pkey.
+insert into telegram_users (enterprise_number, bot_token, tg_id, subscribed_at)
+select $1::text, $2::text, s.tg_id, now() from unnest($3::bigint[]) as s (tg_id)
+on conflict do nothing
+
+-- name: renew_bot_token
+-- A bot whose token was renewed is the same bot: its messages and its subscribers stay.
+-- Locks: the bot's row, the subscriptions. Indexes: bots_pkey, telegram_users_pkey.
+with bot as (
+    insert into bots (bot_id, bot_token) values ($2::text, $4::text)
+    on conflict (bot_id) do update set bot_token = excluded.bot_token
+)
+update telegram_users u set bot_token = $4::text
+where u.enterprise_number = $1::text and u.bot_token = $3::text
+    and not exists (
+        select from telegram_users n where n.enterprise_number = $1::text and n.bot_token = $4::text and n.tg_id = u.tg_id
+    )
+
+-- name: tell_gateways
+-- Delivered at the commit. Locks: none.
+select pg_notify('gateway_configuration', $1::text)
