@@ -94,7 +94,8 @@ class Shown:
 
     `message_id` is the living message, None when there is none (never sent, or given up). `text_hash` identifies text and stage, so that
     wanted and shown are compared, not counted. `sent_at` is when the living message was first sent (its age decides on replies).
-    `event_id` is the last event that the text takes in. `stage` as in `gateway.cards.view.Stage`.
+    `event_id` is the last event that the text takes in. `stage` as in `gateway.cards.view.Stage`. `superseded_message_id`: the message that
+    the living one has replaced and whose deletion is still owed; None when nothing is to be deleted.
     """
 
     enterprise_number: str
@@ -108,6 +109,7 @@ class Shown:
     event_id: int
     sent_at: datetime
     updated_at: datetime
+    superseded_message_id: int | None = None
 
 
 @attrs.frozen(kw_only=True)
