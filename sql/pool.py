@@ -1,0 +1,227 @@
+"""A bounded set of connections, lent in the order of asking.
+
+There are `max_size` slots. Whoever holds a slot takes an idle connection or opens one, in its own task and scope, so waiting, connecting
+and querying all end with the caller's cancel scope. A slot that becomes free goes to whoever has waited longest.
+
+A connection that has died while idle is noticed before it is lent: a server that goes away leaves its socket readable, and after
+`IDLE_CHECK_SECONDS` an empty query is asked first, since a peer that vanished without a word leaves nothing. So the pool heals by itself
+when the server is back; until then every use raises StoreUnavailable.
+"""
+
+import select
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any
+
+import attrs
+import outcome
+import trio
+
+from gateway.errors import StoreUnavailable
+from sql.driver import Connection, Row, connect
+from sql.errors import ConnectionLost
+
+MAX_SIZE_DEFAULT = 10
+# An idle connection older than this answers an empty query before it is lent, within IDLE_ANSWER_SECONDS.
+IDLE_CHECK_SECONDS = 30.0
+IDLE_ANSWER_SECONDS = 2.0
+
+
+@attrs.frozen(kw_only=True)
+class PoolStatistics:
+    """`size`: open connections, lent and idle. `waiting`: tasks without a slot. `max_size`: the bound of `size`."""
+
+    size: int
+    idle: int
+    waiting: int
+    max_size: int
+
+
+@attrs.frozen
+class _Idle:
+    connection: Connection
+    since: float  # trio.current_time()
+
+
+@asynccontextmanager
+async def open_pool(conninfo: str, *, max_size: int = MAX_SIZE_DEFAULT) -> AsyncIterator["Pool"]:
+    """A pool for the length of the block. Connects only when the first connection is asked for. At the end every connection is closed:
+    the idle ones in good order, those still lent under their user, who gets StoreUnavailable as does whoever waits."""
+    pool = Pool(conninfo, max_size=max_size)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+class Pool:
+    """Made by `open_pool`."""
+
+    def __init__(self, conninfo: str, *, max_size: int) -> None:
+        if max_size < 1:
+            raise ValueError("max_size must be at least 1")
+        self._conninfo = conninfo
+        self._max_size = max_size
+        self._free_slots_items = max_size
+        self._idle: list[_Idle] = []  # the last one back is the first one out
+        self._lent: set[Connection] = set()
+        self._waiting: OrderedDict[trio.lowlevel.Task, None] = OrderedDict()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.statistics()}>"
+
+    def statistics(self) -> PoolStatistics:
+        idle = len(self._idle)
+        return PoolStatistics(size=idle + len(self._lent), idle=idle, waiting=len(self._waiting), max_size=self._max_size)
+
+    def acquire(self) -> "Lease":
+        """`async with pool.acquire() as connection`. Waits for a slot, first come, first served. The connection goes back clean: what the
+        block left open is rolled back; one that listens or is broken is closed instead."""
+        return Lease(self)
+
+    async def fetch(self, sql: str, *args: object) -> list[Row]:
+        """As `Connection.fetch`, on any connection."""
+        connection = await self.take()
+        try:
+            return await connection.fetch(sql, *args)
+        finally:
+            await self.give_back(connection)
+
+    async def fetchrow(self, sql: str, *args: object) -> Row | None:
+        """As `Connection.fetchrow`, on any connection."""
+        connection = await self.take()
+        try:
+            return await connection.fetchrow(sql, *args)
+        finally:
+            await self.give_back(connection)
+
+    async def fetchval(self, sql: str, *args: object) -> Any:
+        """As `Connection.fetchval`, on any connection."""
+        connection = await self.take()
+        try:
+            return await connection.fetchval(sql, *args)
+        finally:
+            await self.give_back(connection)
+
+    async def execute(self, sql: str, *args: object) -> str:
+        """As `Connection.execute`, on any connection."""
+        connection = await self.take()
+        try:
+            return await connection.execute(sql, *args)
+        finally:
+            await self.give_back(connection)
+
+    async def take(self) -> Connection:
+        """A clean connection, to be given back whatever happens. `acquire` does that by itself."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._closed:
+            raise ConnectionLost("the pool of database connections is closed")
+        if self._free_slots_items and not self._waiting:
+            self._free_slots_items -= 1
+        else:
+            await self._wait_for_slot()
+        try:
+            connection = await self._idle_or_new()
+        except BaseException:
+            self._free_slot()
+            raise
+        self._lent.add(connection)
+        return connection
+
+    async def give_back(self, connection: Connection) -> None:
+        """Take a lent connection back. Waits, within a bound and whatever is cancelled, only if it has to be cleaned."""
+        try:
+            if not connection.clean:
+                await connection.reset()
+        finally:
+            self._lent.discard(connection)
+            if self._closed:
+                connection.close()
+            elif connection.clean:
+                self._idle.append(_Idle(connection, trio.current_time()))
+            self._free_slot()
+
+    def close(self) -> None:
+        """Close all connections and refuse everything from now on. Idempotent."""
+        self._closed = True
+        for idle in self._idle:
+            idle.connection.close()
+        self._idle.clear()
+        for connection in tuple(self._lent):
+            connection.close()
+        while self._waiting:
+            task, _ = self._waiting.popitem(last=False)
+            trio.lowlevel.reschedule(task, outcome.Error(ConnectionLost("the pool of database connections is closed")))
+
+    async def _wait_for_slot(self) -> None:
+        task = trio.lowlevel.current_task()
+        self._waiting[task] = None
+
+        def leave(_: object) -> trio.lowlevel.Abort:
+            del self._waiting[task]
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(leave)
+
+    def _free_slot(self) -> None:
+        if self._waiting:
+            task, _ = self._waiting.popitem(last=False)
+            trio.lowlevel.reschedule(task)
+        else:
+            self._free_slots_items += 1
+
+    async def _idle_or_new(self) -> Connection:
+        while self._idle:
+            idle = self._idle.pop()
+            if await self._alive(idle):
+                return idle.connection
+            idle.connection.close()
+        connection = await connect(self._conninfo)
+        if self._closed:
+            connection.close()
+            raise ConnectionLost("the pool of database connections is closed")
+        return connection
+
+    async def _alive(self, idle: _Idle) -> bool:
+        connection = idle.connection
+        if connection.closed or _has_input(connection.fileno()):
+            return False
+        if trio.current_time() - idle.since < IDLE_CHECK_SECONDS:
+            return True
+        try:
+            with trio.move_on_after(IDLE_ANSWER_SECONDS):
+                await connection.execute("")
+                return connection.clean
+        except StoreUnavailable:
+            pass
+        except trio.Cancelled:
+            connection.close()
+            raise
+        return False
+
+
+class Lease:
+    """One connection for the length of an `async with` block."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Connection:
+        self._connection = connection = await self._pool.take()
+        return connection
+
+    async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._pool.give_back(connection)
+
+
+def _has_input(fd: int) -> bool:
+    """Nobody has asked anything on an idle connection: input is a farewell or the end of the stream."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
