@@ -10,8 +10,8 @@ from functools import lru_cache
 import attrs
 import phonenumbers
 
-# Nothing on a PBX dials more (E.164 has 15 digits, carrier prefixes a few more). What is longer is not a number; treating it as unknown also
-# keeps it out of database indexes, whose entries are limited.
+# Nothing on a PBX dials more (E.164 has 15 digits, carrier prefixes a few more). What is longer is not a number; treating it as unknown
+# also keeps it out of database indexes, whose entries are limited.
 MAX_DIGITS = 32
 # E.164: at most 15 digits, country code included.
 MAX_KEPT_DIGITS = 15
@@ -121,7 +121,7 @@ def _display_outside(number: str) -> str:
         return plain
     international = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
     if _NOT_DIGITS.sub("", international) != number:
-        # The library read a leading zero as a trunk prefix and dropped it: 88001234567 (a Russian 8-800) would become Bangladesh's +880 1234567.
+        # The library read a zero as a trunk prefix and dropped it: 88001234567 (a Russian 8-800) would become Bangladesh's +880 1234567.
         return plain
     country, _, national = international.partition(" ")
     area, separator, subscriber = _split_area(national)
