@@ -23,8 +23,8 @@ class _Key(Enum):
     """The keys of an enterprise, the surest first: where a key fits two enterprises by different kinds, the earlier kind wins."""
 
     NUMBER = "number"
-    TOKEN = "token"
-    SECRET = "secret"
+    TOKEN = "token"  # noqa: S105 (the name of a key)
+    SECRET = "secret"  # noqa: S105 (the name of a key)
     NAME = "name"
 
     def of(self, enterprise: EnterpriseConfig) -> str:
@@ -55,6 +55,7 @@ class Directory:
 
     @property
     def enterprises(self) -> tuple[EnterpriseConfig, ...]:
+        """The snapshot, as given."""
         return self._enterprises
 
     def replace(self, enterprises: Iterable[EnterpriseConfig]) -> None:

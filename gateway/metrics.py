@@ -42,12 +42,14 @@ class Metrics:
         self._events_by_kind: dict[str, Counter] = {}
 
     def event_stored(self, kind: str) -> None:
+        """An event is committed and answered 200."""
         child = self._events_by_kind.get(kind)
         if child is None:
             child = self._events_by_kind[kind] = self._events.labels(kind)
         child.inc()
 
     def event_duplicate(self, kind: str) -> None:
+        """An event that had been stored before was answered 200."""
         self._duplicates.labels(kind).inc()
 
     def request_rejected(self, reason: str) -> None:
@@ -55,15 +57,19 @@ class Metrics:
         self._rejected.labels(reason).inc()
 
     def intake_answered(self, seconds: float) -> None:
+        """A webhook was answered, with whatever status, so long after its body was whole."""
         self._observe_intake(seconds)
 
     def batch_written(self, items: int) -> None:
+        """The journal committed so many events at once."""
         self._observe_batch(items)
 
     def lanes_waiting(self, items: int) -> None:
+        """So many stored events wait for their lanes now."""
         self._lanes.set(items)
 
     def calls_open(self, items: int) -> None:
+        """So many calls are held in memory now."""
         self._open_calls.set(items)
 
     def message(self, action: str, result: str) -> None:
@@ -71,6 +77,7 @@ class Metrics:
         self._messages.labels(action, result).inc()
 
     def telegram_error(self, error: str) -> None:
+        """`error`: the class, as `telegram_client.errors` names it."""
         self._telegram_errors.labels(error).inc()
 
     def drained(self, outcome: str, items: int) -> None:

@@ -50,7 +50,7 @@ class Ticket:
     async def wait(self) -> Appended:
         """What became of the event, once that is certain.
 
-        Raises: `StoreUnavailable` (it may or may not have been written), `StoreRejected`. Cancelling the wait changes nothing for the event.
+        Raises: `StoreUnavailable` (it may or may not have been written), `StoreRejected`. After cancellation the event is written all the same.
         """
         await self._settled.wait()
         if isinstance(self._result, Appended):
@@ -97,6 +97,7 @@ class Journal:
 
     @property
     def waiting_items(self) -> int:
+        """How many events wait for the next commits, without those of the commit under way."""
         return len(self._waiting)
 
     def submit(self, event: IncomingEvent) -> Ticket:
