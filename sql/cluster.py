@@ -19,7 +19,7 @@ import stat
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 from urllib.parse import quote
 
 import attrs
@@ -34,6 +34,9 @@ CACHE_ROOT = Path("/var/cache/asterisk-call-gateway")
 
 # `sun_path` of a unix socket address holds 108 bytes with the closing NUL (unix(7)); ".s.PGSQL.5432.lock" comes after the directory.
 SOCKET_DIRECTORY_BYTES = 107 - len("/.s.PGSQL.5432")
+# Not tempfile.gettempdir(): TMPDIR may be long, and its parents closed. Names are made by mkdtemp, which nobody can guess or own before us.
+SOCKET_ROOT = Path("/tmp")  # noqa: S108
+_SOCKET_PREFIX = "acg-"
 PROBE_SECONDS = 30.0
 
 _SMALL_SERVER = (
@@ -102,11 +105,8 @@ class Cluster:
         settings = (*_SMALL_SERVER, *(_DURABLE if self.durable else _DISPOSABLE), f"unix_socket_directories={socket_directory}")
         return [str(self.binaries / "postgres"), "-D", str(self.directory), *(part for value in settings for part in ("-c", value))]
 
-    def spawn_options(self) -> dict[str, Any]:
-        """Options of `subprocess.Popen` for every command of the cluster.
-
-        A session of its own: Ctrl-C in a terminal goes to the whole foreground group, and the server must outlive the drain of the gateway.
-        """
+    def spawn_options(self) -> "SpawnOptions":
+        """For every command of the cluster."""
         return spawn_options(self.account)
 
     def url(self, socket_directory: Path, database: str = "postgres") -> str:
@@ -123,10 +123,24 @@ class Postmaster:
     ready: bool
 
 
-def spawn_options(account: Account | None) -> dict[str, Any]:
-    """See `Cluster.spawn_options`."""
-    options: dict[str, Any] = {
-        "stdin": subprocess.DEVNULL,
+class SpawnOptions(TypedDict, total=False):
+    """Options of `subprocess.Popen`.
+
+    A session of its own: Ctrl-C in a terminal goes to the whole foreground group, and the server must outlive the drain of the gateway.
+    """
+
+    cwd: str
+    env: dict[str, str]
+    start_new_session: bool
+    user: int
+    group: int
+    extra_groups: list[int]
+    umask: int
+
+
+def spawn_options(account: Account | None) -> SpawnOptions:
+    """How a command is run as the account. Nothing of our environment (PGDATA, PGOPTIONS, secrets) goes along."""
+    options: SpawnOptions = {
         "cwd": "/",
         "env": {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
         "start_new_session": True,
@@ -166,7 +180,7 @@ def make_socket_directory(cluster: Cluster) -> Path:
     """The cluster's own directory (mode 0700) when its path is short enough for a socket, else a new short one of the same mode."""
     if len(os.fsencode(cluster.directory)) <= SOCKET_DIRECTORY_BYTES:
         return cluster.directory
-    directory = Path(tempfile.mkdtemp(prefix="acg-", dir="/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=SOCKET_ROOT))
     if cluster.account is not None:
         os.chown(directory, cluster.account.uid, cluster.account.gid)
     return directory
@@ -174,7 +188,7 @@ def make_socket_directory(cluster: Cluster) -> Path:
 
 def remove_socket_directory(cluster: Cluster, directory: Path) -> None:
     """Removes what `make_socket_directory` made, now or in an earlier life of the gateway."""
-    if directory != cluster.directory and directory.parent == Path("/tmp") and directory.name.startswith("acg-"):
+    if directory != cluster.directory and directory.parent == SOCKET_ROOT and directory.name.startswith(_SOCKET_PREFIX):
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -266,7 +280,9 @@ def _copied_binaries(package: Path) -> Path:
 def _allowed(command: list[str], account: Account) -> bool:
     """Asks the kernel by doing it as the account: modes, lists of access rights and mounts all count."""
     try:
-        probe = subprocess.run(command, check=False, capture_output=True, timeout=PROBE_SECONDS, **spawn_options(account))
+        probe = subprocess.run(
+            command, check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, **spawn_options(account)
+        )
     except (PermissionError, FileNotFoundError, subprocess.TimeoutExpired):
         return False
     return probe.returncode == 0

@@ -1,15 +1,15 @@
 """An embedded PostgreSQL server that belongs to the gateway: started with it, stopped with it, found again after a `kill -9`.
 
 The server listens on a unix socket only. Whoever holds the lock file of the cluster owns the server; the kernel drops the lock with its
-holder, so what a killed gateway leaves behind is a server (or a stale `postmaster.pid`) without an owner. The next owner stops such a server
-and starts its own: one path for every case, and crash recovery is PostgreSQL's.
+holder, so what a killed gateway leaves behind is a server (or a stale `postmaster.pid`) without an owner. The next owner stops such a
+server and starts its own: one path for every case, and crash recovery is PostgreSQL's.
 """
 
 import fcntl
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -38,7 +38,7 @@ _BACKENDS_LEFT = "shared memory block"
 
 
 @asynccontextmanager
-async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncIterator[str]:
+async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncGenerator[str]:
     """Runs the server of a data directory while the block runs.
 
     Args:
@@ -65,12 +65,12 @@ async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncItera
             yield cluster.url(socket_directory)
         finally:
             if server is not None:
-                await _stop(server)
+                await _stop(server)  # noqa: ASYNC102  (each of its steps is shielded with a deadline)
             remove_socket_directory(cluster, socket_directory)
 
 
 @contextmanager
-def owned(cluster: Cluster) -> Iterator[None]:
+def owned(cluster: Cluster) -> Generator[None]:
     """Holds the lock of the cluster. The number in the file is for people; the lock alone counts.
 
     The descriptor is not inherited (PEP 446): the server would keep the lock of a killed gateway alive.
@@ -129,7 +129,7 @@ async def _initialize(cluster: Cluster) -> None:
     make_fresh_directory(cluster)
     with trio.move_on_after(INITDB_SECONDS):
         made = await trio.run_process(
-            cluster.initdb_command(), check=False, capture_stdout=True, stderr=subprocess.STDOUT, **_without_stdin(cluster)
+            cluster.initdb_command(), check=False, capture_stdout=True, stderr=subprocess.STDOUT, **cluster.spawn_options()
         )
         if made.returncode == 0:
             settle_initialized(cluster)
@@ -145,14 +145,14 @@ async def _start(cluster: Cluster, socket_directory: Path) -> trio.Process:
             offset = log_size(cluster)
             with cluster.log_path.open("ab") as log:
                 server = await trio.lowlevel.open_process(
-                    cluster.server_command(socket_directory), stdout=log, stderr=log, **cluster.spawn_options()
+                    cluster.server_command(socket_directory), stdin=subprocess.DEVNULL, stdout=log, stderr=log, **cluster.spawn_options()
                 )
             ready = False
             try:
                 ready = await _becomes_ready(cluster, server)
             finally:
                 if not ready:
-                    await _stop(server)
+                    await _stop(server)  # noqa: ASYNC102  (each of its steps is shielded with a deadline)
             if ready:
                 return server
             printed = log_since(cluster, offset)
@@ -200,18 +200,14 @@ async def _stop_left_over(cluster: Cluster) -> None:
             break
         os.kill(postmaster.pid, number)
         with trio.move_on_after(seconds):
-            while is_our_server(cluster, postmaster.pid):
+            # Another gateway's child: the kernel tells us nothing of its end.
+            while is_our_server(cluster, postmaster.pid):  # noqa: ASYNC110
                 await trio.sleep(LOOK_SECONDS)
     if is_our_server(cluster, postmaster.pid):
         raise StoreUnavailable(f"the database server {postmaster.pid} of a former gateway cannot be stopped")
     remove_stale_pid_file(cluster)
     if postmaster.socket_directory is not None:
         remove_socket_directory(cluster, postmaster.socket_directory)
-
-
-def _without_stdin(cluster: Cluster) -> dict[str, object]:
-    """`trio.run_process` gives an empty standard input by itself and refuses to be told."""
-    return {name: value for name, value in cluster.spawn_options().items() if name != "stdin"}
 
 
 def _last_line(text: str) -> str:

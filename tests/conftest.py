@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -32,7 +32,7 @@ STOP_SECONDS = 20.0
 
 
 @contextmanager
-def _disposable_directory() -> Iterator[Path]:
+def _disposable_directory() -> Generator[Path]:
     """Others may pass through it, unlike through `tmp_path`: a server that was dropped from root to another account has to."""
     directory = Path(tempfile.mkdtemp(prefix="gwt-", dir="/tmp"))
     directory.chmod(0o711)
@@ -43,16 +43,20 @@ def _disposable_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def _disposable_server() -> Iterator[str]:
+def _disposable_server() -> Generator[str]:
     """The embedded server without Trio: it outlives the Trio runs of the tests. One per xdist worker."""
     with _disposable_directory() as directory:
         cluster = locate(directory, durable=False)
         with owned(cluster), cluster.log_path.open("ab") as log:
             make_fresh_directory(cluster)
-            subprocess.run(cluster.initdb_command(), check=True, stdout=log, stderr=log, **cluster.spawn_options())
+            subprocess.run(
+                cluster.initdb_command(), check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **cluster.spawn_options()
+            )
             settle_initialized(cluster)
             socket_directory = make_socket_directory(cluster)
-            server = subprocess.Popen(cluster.server_command(socket_directory), stdout=log, stderr=log, **cluster.spawn_options())
+            server: subprocess.Popen[bytes] = subprocess.Popen(
+                cluster.server_command(socket_directory), stdout=log, stderr=log, **cluster.spawn_options()
+            )
             try:
                 _await_ready(cluster, server)
                 yield cluster.url(socket_directory)
@@ -121,10 +125,18 @@ def databases(worker_id: str) -> Iterator[Databases]:
 @pytest.fixture(scope="session")
 def migrated_template(databases: Databases) -> Iterator[str]:
     """The name of a database with all migrations, to be copied."""
-    from sql.migrate import migrate  # noqa: PLC0415  (only for those who need it: pure tests must not depend on the migrations)
+    from sql.driver import connect
+    from sql.migrate import migrate
+
+    async def apply(url: str) -> None:
+        connection = await connect(url)
+        try:
+            await migrate(connection)
+        finally:
+            connection.close()
 
     name = databases.create()
-    trio.run(migrate, databases.url(name))
+    trio.run(apply, databases.url(name))
     yield name
     databases.drop(name)
 
