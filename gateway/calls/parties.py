@@ -1,6 +1,6 @@
-"""Who takes part: directions and the people of the enterprise."""
+"""The words for a call: which way it goes, how far it has come, who takes part."""
 
-from enum import StrEnum, auto
+from enum import IntEnum, StrEnum, auto
 
 import attrs
 
@@ -11,6 +11,15 @@ class Direction(StrEnum):
     INCOMING = auto()
     OUTGOING = auto()
     INTERNAL = auto()
+
+
+class Stage(IntEnum):
+    """How far a call has come. What is shown never goes back to a lower stage."""
+
+    START = 1
+    DIAL = 2
+    TALK = 3
+    FINAL = 4
 
 
 class PartyKind(StrEnum):

@@ -1,11 +1,22 @@
 """The board of one enterprise: events in, cards out. Puts the switchboard and the views together for the lane."""
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
 
 import attrs
 
+from gateway import handlers
+from gateway.calls.closing import Timing
+from gateway.calls.codec import decode_text
+from gateway.calls.phones import LineRule, parse_line_rule
 from gateway.calls.record import CallRecord
-from gateway.cards.view import CallView
+from gateway.calls.summary import record_of
+from gateway.calls.switchboard import Outcome, Switchboard
+from gateway.cards.view import CallView, view_of
+from gateway.handlers.callerid import announces_transfer
+from gateway.ports import StoredEvent
+
+__all__ = ["Board", "CardChange", "Changes", "Settled", "Timing"]
 
 
 @attrs.frozen(kw_only=True)
@@ -47,12 +58,120 @@ class Changes:
     dropped: tuple[int, ...] = ()
 
 
-@attrs.frozen(kw_only=True)
-class Timing:
-    """The rules with a time in them, in seconds."""
+class Board:
+    """One enterprise's open calls and their cards. Pure but for its memory: equal events give equal cards.
 
-    closing_grace_seconds: float = 8.0
-    open_call_seconds: float = 14400.0
-    linger_seconds: float = 30.0
+    `zone` and `line_rules` (line id -> rule) may be assigned when the configuration changes; they count from the next event on.
+    """
+
+    def __init__(self, *, zone: tzinfo, line_rules: Mapping[str, str], timing: Timing) -> None:
+        self.zone = zone
+        self._rules = _parse_rules(line_rules)
+        self._switchboard = Switchboard(handle=handlers.apply, announces_transfer=announces_transfer, timing=timing)
+        self._cards: dict[int, CardChange] = {}
+        self._records: dict[int, CallRecord] = {}
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls and pieces memory holds, ended ones that linger included."""
+        return len(self._switchboard)
+
+    def set_line_rules(self, line_rules: Mapping[str, str]) -> None:
+        """Take over changed line rules."""
+        self._rules = _parse_rules(line_rules)
+
+    def knows(self, event: StoredEvent) -> bool:
+        """Whether memory knows the channel of an event; if not, a finished call in the store may."""
+        return event.unique_id in self._switchboard
+
+    def next_deadline(self) -> datetime | None:
+        """When `advance` has something to do, None when never."""
+        return self._switchboard.next_deadline()
+
+    def advance(self, now: datetime) -> Changes:
+        """Let time pass: calls end by grace or silence, ended ones are forgotten."""
+        return self._changes(self._switchboard.advance(now))
+
+    def apply(self, event: StoredEvent) -> Changes:
+        """Take over one event. Total: any JSON object will do."""
+        return self._apply(event, call_id=None)
+
+    def restore(self, events: Sequence[StoredEvent]) -> Changes:
+        """Replay events whose call is known, after a restart or to reopen a finished call. Their cards and records as they stand then."""
+        cards: dict[int, CardChange] = {}
+        records: dict[int, CallRecord] = {}
+        for event in events:
+            changes = self._apply(event, call_id=event.call_id)
+            cards.update({card.call_id: card for card in changes.cards})
+            records.update({record.call_id: record for record in changes.records})
+        return Changes(cards=tuple(cards.values()), records=tuple(records.values()))
+
+    def _apply(self, event: StoredEvent, *, call_id: int | None) -> Changes:
+        decoded = decode_text(
+            event.kind,
+            event.raw_body,
+            event_id=event.event_id,
+            at=event.received_at,
+            zone=self.zone,
+            data_source=event.data_source,
+        )
+        if decoded is None:
+            return Changes(settled=(Settled(event_id=event.event_id, call_id=None),))
+        return self._changes(self._switchboard.apply(decoded, call_id=call_id))
+
+    def _changes(self, outcome: Outcome) -> Changes:
+        cards: list[CardChange] = []
+        records: list[CallRecord] = []
+        for absorbed, _ in outcome.merged:
+            card = self._cards.pop(absorbed, None)
+            self._records.pop(absorbed, None)
+            if card is not None:
+                cards.append(attrs.evolve(card, version=card.version + 1, view=None))
+        for call_id in outcome.touched:
+            self._look_at(call_id, cards, records)
+        for call_id in outcome.dropped:
+            self._cards.pop(call_id, None)
+            self._records.pop(call_id, None)
+        return Changes(
+            settled=tuple(Settled(event_id=event_id, call_id=call_id) for event_id, call_id in outcome.settled.items()),
+            opened=tuple(outcome.opened),
+            merged=tuple(outcome.merged),
+            cards=tuple(cards),
+            records=tuple(records),
+            dropped=tuple(outcome.dropped),
+        )
+
+    def _look_at(self, call_id: int, cards: list[CardChange], records: list[CallRecord]) -> None:
+        known = self._switchboard.get(call_id)
+        if known is None or known.profile is None:
+            return
+        view = view_of(known.call, known.profile, self._rules)
+        shown = self._cards.get(call_id)
+        if view is not None and (shown is None or _supersedes(view, shown.view)):
+            version = shown.version + 1 if shown is not None else 1
+            card = CardChange(call_id=call_id, version=version, event_id=known.call.last_event_id, view=view)
+            self._cards[call_id] = card
+            cards.append(card)
+        if known.call.closed_by:
+            record = record_of(known.call, known.profile, self._rules)
+            if record != self._records.get(call_id):
+                self._records[call_id] = record
+                records.append(record)
 
 
+def _supersedes(view: CallView, shown: CallView | None) -> bool:
+    """Whether a view is news: different, and no earlier stage than what is shown (a call that goes on after its end was told stays told)."""
+    return shown is None or (view != shown and view.stage >= shown.stage)
+
+
+def _parse_rules(line_rules: Mapping[str, str]) -> dict[str, LineRule]:
+    """Read the rules; one that cannot be read is none (the configuration is checked when it is loaded)."""
+    rules: dict[str, LineRule] = {}
+    for line_id, text in line_rules.items():
+        try:
+            rule = parse_line_rule(text)
+        except ValueError:
+            rule = None
+        if rule is not None:
+            rules[line_id] = rule
+    return rules

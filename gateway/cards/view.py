@@ -1,22 +1,18 @@
 """The view of a call: everything a card says, before names and language. Values only; `view_of` makes one from a call."""
 
 from datetime import datetime
-from enum import IntEnum
 
 import attrs
 
-from gateway.calls.parties import Direction, Party, PartyKind
+from gateway.calls.call import Call
+from gateway.calls.closing import SILENCE
+from gateway.calls.parties import Direction, Party, PartyKind, Stage
+from gateway.calls.profile import Profile
+from gateway.calls.progress import answered, stage_of
+from gateway.calls.summary import LineRules, line_of, outside_of, people_of
+from gateway.calls.times import span_of
 
 __all__ = ["CallView", "Direction", "Party", "PartyKind", "Stage"]
-
-
-class Stage(IntEnum):
-    """How far a call has come. A card never goes back to a lower stage."""
-
-    START = 1
-    DIAL = 2
-    TALK = 3
-    FINAL = 4
 
 
 @attrs.frozen(kw_only=True)
@@ -44,3 +40,28 @@ class CallView:
     recovered: bool = False
     ended_by_silence: bool = False
     recording_url: str = ""
+
+
+def view_of(call: Call, profile: Profile | None, rules: LineRules) -> CallView | None:
+    """Make the view of a call as its facts stand; None while there is nothing to show."""
+    stage = stage_of(call, profile)
+    if profile is None or stage is None:
+        return None
+    internal = profile.direction is Direction.INTERNAL
+    final = stage is Stage.FINAL
+    span = span_of(call, profile) if final else None
+    return CallView(
+        direction=profile.direction,
+        stage=stage,
+        outside="" if internal else outside_of(call, profile, rules),
+        caller=Party(PartyKind.EXTENSION, profile.extension) if internal and profile.extension else None,
+        people=people_of(call, profile, stage),
+        line=line_of(call, profile),
+        transfers=tuple(call.chain) if len(call.chain) > 1 else (),
+        answered=final and answered(call, profile),
+        duration_seconds=span.seconds if span else None,
+        started_at=span.began if span else None,
+        from_crm=profile.from_crm,
+        recovered=call.data_source == "recovery",
+        ended_by_silence=call.closed_by == SILENCE,
+    )

@@ -1,0 +1,71 @@
+"""When a call ends. Evaluated after each event and when a deadline passes; pure.
+
+- Incoming, internal: the hangup of the primary (customer's, caller's) channel.
+- Outgoing: the hangup of a customer's leg; or of our side, when the customer has no company: at once when there was no talk or the customer
+  left first, else after `SETTLE_SECONDS`, because a blind transfer looks the same until the target's new_callerid, which follows at once.
+- No hangup: `closing_grace_seconds` after the customer left the last bridge; `RINGING_SECONDS` while somebody is rung anew after that.
+- Nothing at all: `open_call_seconds` of silence.
+"""
+
+from datetime import datetime, timedelta
+
+import attrs
+
+from gateway.calls.call import Call
+from gateway.calls.parties import Direction
+from gateway.calls.profile import Profile
+from gateway.calls.talk import has_company, in_bridge, was_in_bridge
+
+# The host posts one event at a time and the announcement of a transfer follows the hangup within milliseconds; its round trip is well under this.
+SETTLE_SECONDS = 1.5
+# Targets of blind transfers were seen to ring for 50 s; nobody lets a telephone ring for two minutes.
+RINGING_SECONDS = 120.0
+
+HANGUP = "hangup"
+GRACE = "grace"
+SILENCE = "silence"
+
+
+@attrs.frozen(kw_only=True)
+class Timing:
+    """The rules with a time in them, in seconds."""
+
+    closing_grace_seconds: float = 8.0
+    open_call_seconds: float = 14400.0
+    linger_seconds: float = 30.0
+
+
+@attrs.frozen
+class Verdict:
+    """Whether the call is over (`closed_by`), or else when it will be unless something comes (`deadline`, and then by `closes_by`)."""
+
+    closed_by: str = ""
+    deadline: datetime | None = None
+    closes_by: str = ""
+
+
+def judge(call: Call, profile: Profile, timing: Timing) -> Verdict:
+    """Say whether and how the call is over, by the facts so far."""
+    silence = Verdict("", call.last_at + timedelta(seconds=timing.open_call_seconds), SILENCE)
+    if any(anchor in call.hangups for anchor in profile.anchors):
+        return Verdict(HANGUP)
+    if has_company(call, profile):
+        return silence
+    ringing = call.ringing_at if call.ringing_event_id > call.company_event_id else None
+    hangup = max((call.hangups[ours].event_id for ours in profile.ours if ours in call.hangups), default=0)
+    if profile.direction is Direction.OUTGOING and hangup > call.company_event_id:
+        return _our_side_hung_up(call, profile, ringing)
+    if call.left_at is not None and not in_bridge(call, profile):
+        if ringing is not None and ringing >= call.left_at:
+            return Verdict("", ringing + timedelta(seconds=RINGING_SECONDS), GRACE)
+        return Verdict("", call.left_at + timedelta(seconds=timing.closing_grace_seconds), GRACE)
+    return silence
+
+
+def _our_side_hung_up(call: Call, profile: Profile, ringing: datetime | None) -> Verdict:
+    if ringing is not None:
+        return Verdict("", ringing + timedelta(seconds=RINGING_SECONDS), GRACE)
+    if not was_in_bridge(call, profile) or (call.customer_left_first and not in_bridge(call, profile)):
+        return Verdict(HANGUP)
+    at = max(call.hangups[ours].at for ours in profile.ours if ours in call.hangups)
+    return Verdict("", at + timedelta(seconds=SETTLE_SECONDS), HANGUP)

@@ -1,0 +1,201 @@
+"""Which call a stray event belongs to, where no id says it. Rules D, E, F and G of the field, all within one enterprise.
+
+Ids come first (`gateway.calls.switchboard`): the UniqueId, the bridge, the Local pair, the neighbouring id, Linkedid. What is left are
+channels that have not met their call in a bridge yet and hangups of channels never seen. They are matched by numbers, newest call first, and
+only where several keys agree: two calls of one customer, or a redial, must stay two. Where nothing is certain a piece waits for its bridge.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from gateway.calls import events
+from gateway.calls.call import Call, Leg
+from gateway.calls.channels import ChannelKind, neighbour
+from gateway.calls.parties import Direction
+from gateway.calls.phones import is_internal
+from gateway.calls.profile import calls_mobile, created, is_outside, same_number
+from gateway.calls.progress import Known
+
+
+def find_dial(event: events.Dial, candidates: Sequence[Known]) -> Known | None:
+    """Rule E: a dial of call type 1 that rings an employee's mobile inside an open call.
+
+    Its caller is the customer (ring group), or an extension that has a consultation open (attended transfer to follow-me). A dial of an
+    extension without one is a new call, even if that extension is in another: a redial, or a second line.
+    """
+    if event.call_type != 1:
+        return None
+    first = event.extensions[0] if event.extensions else ""
+    open_calls = [known for known in candidates if not known.call.closed_by]
+    if calls_mobile(event):
+        mine = [known for known in open_calls if known.profile is not None and same_number(known.profile.outside, first)]
+        ringing = [known for known in mine if _rings(known.call, event.phone)]
+        free = [known for known in ringing if not any(same_number(dial.phone, event.phone) for dial in known.call.dials if dial.call_type == 1)]
+        return _only_or_newest(free or ringing or [known for known in mine if known.profile and known.profile.direction is Direction.INCOMING])
+    if is_internal(first):
+        return _only_or_newest([known for known in open_calls if known.profile is not None and _consults(known.call, first)])
+    return None
+
+
+def find_channel(event: events.ChannelEvent, candidates: Sequence[Known], *, announces_transfer: bool) -> Known | None:
+    """Rules D (trunk leg of a dial), F (consultation), G (target of a blind transfer) and the Local legs of a mobile."""
+    open_calls = [known for known in candidates if not known.call.closed_by or known.waits_for_transfer]
+    match event.channel.kind:
+        case ChannelKind.TRUNK:
+            return _trunk_leg(event.channel.peer, event.caller, event.connected, open_calls)
+        case ChannelKind.LOCAL:
+            return _local_leg(event, open_calls)
+        case ChannelKind.EXTENSION if announces_transfer:
+            return _transfer_target(event.connected, open_calls)
+        case _:
+            return None
+
+
+def find_hangup(event: events.Hangup, candidates: Sequence[Known]) -> Known | None:
+    """A hangup of a channel never seen: the phone that merely rang (pickup), or what is left of a consultation or a transferred leg."""
+    if event.call_type == 1 and event.extensions and is_outside(event.extensions[0]):
+        return _only_or_newest(
+            [
+                known
+                for known in candidates
+                if known.profile is not None and (_rings(known.call, event.phone) or same_number(known.profile.outside, event.extensions[0]))
+            ]
+        )
+    if event.call_type == 0 and is_internal(event.phone):
+        # A REFER while the target rings: the transferor's second leg dies with the customer's line and start.
+        return _only_or_newest([known for known in candidates if event.trunk and _has_telephone(known.call, event.phone) and known.profile is not None])
+    if event.call_type != 2:
+        return None
+    if is_outside(event.phone):
+        return _only_or_newest([known for known in candidates if known.profile is not None and same_number(known.profile.outside, event.phone)])
+    if is_internal(event.phone):
+        picked = [known for known in candidates if event.call_status == "1" and _rings(known.call, event.phone)]
+        return _only_or_newest(picked or [known for known in candidates if _asks(known, event)])
+    return None
+
+
+def pieces_of_dial(dial: events.Dial, pieces: Iterable[Call]) -> list[Call]:
+    """Pieces that came before the dial they belong to: the trunk leg it made, the telephone that a CRM rang first."""
+    first = dial.extensions[0] if dial.extensions else ""
+    found: list[Call] = []
+    for piece in pieces:
+        for leg in piece.legs.values():
+            if leg.channel.kind is ChannelKind.TRUNK:
+                fits = leg.channel.peer == dial.trunk and same_number(leg.caller, dial.phone) and (not first or _same(leg.connected, first))
+            elif leg.channel.kind is ChannelKind.EXTENSION:
+                knows = same_number(leg.caller, dial.phone) or same_number(leg.connected, dial.phone)
+                fits = knows and created(leg.unique_id) < created(dial.unique_id) and (leg.channel.peer == first or _same(first, dial.phone))
+            else:
+                fits = False
+            if fits:
+                found.append(piece)
+                break
+    return found
+
+
+def pieces_of_ring(dial: events.Dial, pieces: Iterable[Call]) -> list[Call]:
+    """Pieces that came before the ring list that names their mobile: Local pairs to it on behalf of this customer."""
+    mobiles = [number for number in dial.extensions if is_outside(number)]
+    return [
+        piece
+        for piece in pieces
+        if any(
+            leg.channel.kind is ChannelKind.LOCAL
+            and any(same_number(leg.channel.peer, mobile) for mobile in mobiles)
+            and (same_number(leg.caller, dial.phone) or same_number(leg.connected, dial.phone))
+            for leg in piece.legs.values()
+        )
+    ]
+
+
+def neighbours(unique_id: str) -> tuple[str, str]:
+    """The ids that the other end of a Local pair may have: `;2` is created right after `;1` (seen always)."""
+    return neighbour(unique_id, -1), neighbour(unique_id, 1)
+
+
+def _trunk_leg(line: str, caller: str, connected: str, calls: Sequence[Known]) -> Known | None:
+    """Rule D with its three keys: the number called, who calls, the line; the newest dial that has no leg yet."""
+    found: list[Known] = []
+    for known in calls:
+        for dial in known.call.dials:
+            if dial.call_type == 1 and dial.trunk == line and same_number(dial.phone, caller):
+                first = dial.extensions[0] if dial.extensions else ""
+                if not first or _same(first, connected):
+                    found.append(known)
+                    break
+    free = [known for known in found if not any(_is_trunk_of(leg, line, caller) for leg in known.call.legs.values())]
+    return _only_or_newest(free or found)
+
+
+def _is_trunk_of(leg: Leg, line: str, caller: str) -> bool:
+    return leg.channel.kind is ChannelKind.TRUNK and leg.channel.peer == line and same_number(leg.caller, caller)
+
+
+def _local_leg(event: events.ChannelEvent, calls: Sequence[Known]) -> Known | None:
+    real = [known for known in calls if known.profile is not None]
+    asks = event.caller if event.channel.half == 2 else event.connected
+    if event.channel.is_consultation:
+        holders = [known for known in real if _in_bridge(known.call, asks)]
+        # An extension in two calls at once: its consultation will say whose it is when it meets the extension in a bridge.
+        return holders[0] if len(holders) == 1 else None
+    mobile = event.channel.peer
+    if is_internal(asks):
+        return _only_or_newest([known for known in real if _consults(known.call, asks)])
+    mine = [known for known in real if known.profile and any(same_number(known.profile.outside, number) for number in (event.caller, event.connected))]
+    return _only_or_newest([known for known in mine if _rings(known.call, mobile) and known.profile and not same_number(known.profile.outside, mobile)])
+
+
+def _transfer_target(stays: str, calls: Sequence[Known]) -> Known | None:
+    found = [
+        known
+        for known in calls
+        if known.profile is not None
+        and (same_number(known.profile.outside, stays) or (known.profile.direction is Direction.INTERNAL and _has_telephone(known.call, stays)))
+        and known.call.chain
+    ]
+    return _only_or_newest([known for known in found if not known.call.talkers] or found)
+
+
+def _asks(known: Known, event: events.Hangup) -> bool:
+    """Rule F for a hangup: its phone is a telephone of the call that asks somebody: its pair is open, or the telephone has left the customer."""
+    if known.profile is None or known.profile.direction is Direction.INTERNAL:
+        return False
+    if _consults(known.call, event.phone):
+        return True
+    target = event.extensions[0] if event.extensions else ""
+    return any(leg.channel.kind is ChannelKind.EXTENSION and leg.channel.peer == event.phone and leg.connected == target for leg in known.call.legs.values())
+
+
+def _consults(call: Call, extension: str) -> bool:
+    """Whether an extension has a consultation pair in this call that has not hung up."""
+    for leg in call.legs.values():
+        if leg.channel.is_consultation:
+            asks = leg.caller if leg.channel.half == 2 else leg.connected
+            other = call.other_half(leg)
+            gone = leg.unique_id in call.hangups or (other is not None and other.unique_id in call.hangups)
+            if asks == extension and not gone:
+                return True
+    return False
+
+
+def _rings(call: Call, number: str) -> bool:
+    return any(dial.call_type == 0 and any(_same(number, rung) for rung in dial.extensions) for dial in call.dials)
+
+
+def _has_telephone(call: Call, extension: str) -> bool:
+    return any(leg.channel.kind is ChannelKind.EXTENSION and leg.channel.peer == extension for leg in call.legs.values())
+
+
+def _in_bridge(call: Call, extension: str) -> bool:
+    return any(
+        leg.channel.kind is ChannelKind.EXTENSION and leg.channel.peer == extension and bool(leg.bridge_id or leg.bridge_ids)
+        for leg in call.legs.values()
+    )
+
+
+def _same(one: str, other: str) -> bool:
+    return bool(one) and (one == other or same_number(one, other))
+
+
+def _only_or_newest(found: Sequence[Known]) -> Known | None:
+    """Candidates come newest first."""
+    return found[0] if found else None

@@ -1,0 +1,95 @@
+"""Where a call is found: by the ids of its channels, bridges, Local pairs, by Linkedid, and by the numbers in it."""
+
+from collections.abc import Iterable
+
+from gateway.calls import events
+from gateway.calls.channels import ChannelKind
+from gateway.calls.progress import Known
+
+_SIGNIFICANT_DIGITS = 9
+
+
+def number_key(number: str) -> str:
+    """Spellings of one number share a key."""
+    return number[-_SIGNIFICANT_DIGITS:]
+
+
+def numbers_of(event: events.AnyEvent) -> list[str]:
+    """The numbers under which the call of an event may be looked for, "" left out."""
+    match event:
+        case events.Start():
+            found = [event.phone]
+        case events.Dial():
+            found = [event.phone, *event.extensions]
+        case events.Hangup():
+            found = [event.phone, *event.extensions]
+        case events.NewCallerId() | events.Bridge() | events.BridgeLeave():
+            found = [event.caller, event.connected]
+            if event.channel.kind in (ChannelKind.EXTENSION, ChannelKind.LOCAL):
+                found.append(event.channel.peer)
+        case _:
+            return []
+    return [number_key(number) for number in found if number]
+
+
+class Ids:
+    """The index of one enterprise's open calls. Everything of a call leaves it with the call."""
+
+    def __init__(self) -> None:
+        self.unique_ids: dict[str, int] = {}
+        self.bridges: dict[str, int] = {}
+        self.pairs: dict[str, int] = {}
+        self.linkedids: dict[str, int] = {}
+        self._numbers: dict[str, dict[int, None]] = {}
+
+    def enter(self, known: Known, event: events.AnyEvent, *, bridge_id: str) -> None:
+        """Make a call findable by what an event says. `bridge_id` is "" when the bridge ties nobody together (a parking lot)."""
+        call_id = known.call.call_id
+        if event.unique_id:
+            self.unique_ids[event.unique_id] = call_id
+        if bridge_id:
+            self.bridges[bridge_id] = call_id
+        if event.linkedid:
+            self.linkedids[event.linkedid] = call_id
+            known.call.linkedids[event.linkedid] = None
+        if isinstance(event, events.ChannelEvent) and event.channel.pair:
+            self.pairs[event.channel.pair] = call_id
+        for number in numbers_of(event):
+            if number not in known.numbers:
+                known.numbers[number] = None
+                self._numbers.setdefault(number, {})[call_id] = None
+
+    def move(self, absorbed: Known, survivor: Known) -> None:
+        """Everything of `absorbed` leads to `survivor` now. Call before the facts are absorbed."""
+        call_id = survivor.call.call_id
+        for index, keys in self._keys(absorbed):
+            for key in keys:
+                if index.get(key) == absorbed.call.call_id:
+                    index[key] = call_id
+        for number in absorbed.numbers:
+            holders = self._numbers.setdefault(number, {})
+            holders.pop(absorbed.call.call_id, None)
+            holders[call_id] = None
+            survivor.numbers[number] = None
+
+    def leave(self, known: Known) -> None:
+        """Forget a call."""
+        for index, keys in self._keys(known):
+            for key in keys:
+                if index.get(key) == known.call.call_id:
+                    del index[key]
+        for number in known.numbers:
+            holders = self._numbers.get(number)
+            if holders is not None:
+                holders.pop(known.call.call_id, None)
+                if not holders:
+                    del self._numbers[number]
+
+    def by_numbers(self, event: events.AnyEvent) -> list[int]:
+        """The calls that share a number with an event, newest first."""
+        found = {call_id: None for number in numbers_of(event) for call_id in self._numbers.get(number, ())}
+        return sorted(found, reverse=True)
+
+    def _keys(self, known: Known) -> Iterable[tuple[dict[str, int], Iterable[str]]]:
+        call = known.call
+        return (self.unique_ids, call.legs), (self.bridges, call.bridges), (self.pairs, call.pairs), (self.linkedids, call.linkedids)

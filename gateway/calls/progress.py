@@ -1,0 +1,59 @@
+"""How far a call has come, and whether there is anything to show yet."""
+
+import attrs
+
+from gateway.calls.call import Call
+from gateway.calls.parties import Direction, Stage
+from gateway.calls.profile import Profile, is_outside
+
+
+@attrs.define(eq=False)
+class Known:
+    """An open call of the switchboard with the conclusions drawn so far. `real`: it has been shown to be a call, no longer a piece.
+
+    `numbers` are the keys under which the switchboard finds it. `waits_for_transfer`: our side hung up after a talk, a blind transfer may follow.
+    """
+
+    call: Call
+    profile: Profile | None = None
+    real: bool = False
+    numbers: dict[str, None] = attrs.field(factory=dict[str, None])
+    loose_event_ids: list[int] = attrs.field(factory=list[int])
+
+    @property
+    def waits_for_transfer(self) -> bool:
+        """Whether a call that looks ended may go on with the target of a blind transfer."""
+        return self.profile is not None and self.profile.direction is not Direction.INCOMING and bool(self.call.chain)
+
+
+def stage_of(call: Call, profile: Profile | None) -> Stage | None:
+    """How far the call has come; None while there is nothing to show (a piece, a leg alone)."""
+    if profile is None:
+        return None
+    if call.closed_by:
+        return Stage.FINAL
+    if call.chain:
+        return Stage.TALK
+    if profile.direction is Direction.INTERNAL:
+        return Stage.START if call.dials else None
+    if call.dials:
+        return Stage.DIAL
+    return Stage.START if call.start is not None else None
+
+
+def answered(call: Call, profile: Profile) -> bool:
+    """Whether the customer was connected to a person, or, where no bridge tells, the main hangup says so (CallStatus "2")."""
+    if call.chain:
+        return True
+    main = [call.hangups[unique_id] for unique_id in (profile.primary, *profile.anchors, *profile.ours) if unique_id in call.hangups]
+    if not any(hangup.call_status == "2" for hangup in main):
+        return False
+    # Bridges were seen but not the customer with a person: only a leg of the customer in some bridge makes the host's word believable.
+    seen = any(state.ever and not state.holding for state in call.bridges.values())
+    return not seen or any(leg.bridge_ids for unique_id in profile.anchors if (leg := call.legs.get(unique_id)) is not None)
+
+
+def rung_extensions(call: Call) -> tuple[str, ...]:
+    """The extensions that rang, in the order of their first ring."""
+    found = {number: None for dial in call.dials if dial.call_type == 0 for number in dial.extensions if not is_outside(number)}
+    return tuple(found)
