@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 import trio
 
+from gateway.calls.envelope import masked, masked_text, read_body, token_of
 from gateway.errors import GatewayError, StoreRejected, StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.ports import Appended, IncomingEvent, Store, StoredEvent
@@ -50,7 +51,7 @@ class Ticket:
     async def wait(self) -> Appended:
         """What became of the event, once that is certain.
 
-        Raises: `StoreUnavailable` (it may or may not have been written), `StoreRejected`. After cancellation the event is written all the same.
+        Raises: `StoreUnavailable` (it may or may not have been written), `StoreRejected`. After cancellation the event is still written.
         """
         await self._settled.wait()
         if isinstance(self._result, Appended):
@@ -200,7 +201,11 @@ class Journal:
         with trio.move_on_after(REJECT_SECONDS):
             try:
                 await self._store.reject_event(
-                    kind=event.kind, token="", raw_body=event.raw_body, reason=str(reason), received_at=event.received_at
+                    kind=event.kind,
+                    token=masked(token_of(read_body(event.raw_body.encode()))),
+                    raw_body=masked_text(event.raw_body),
+                    reason=f"event_refused: {reason}",
+                    received_at=event.received_at,
                 )
             except (StoreUnavailable, StoreRejected) as exc:
                 _log.warning("the refused event could not be kept either: %s", exc)

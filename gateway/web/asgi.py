@@ -25,6 +25,8 @@ MAX_BODY_BYTES: Final = 64 * 1024
 MAX_DISCARDED_BYTES: Final = 1024 * 1024
 # A host sends a few hundred bytes at once and gives up after 3 s; this is for the slowest of lines.
 BODY_SECONDS: Final = 10.0
+# What is thrown away anyway is waited for only so that the answer gets through.
+DISCARD_SECONDS: Final = 1.0
 # From the whole body to the answer. Nothing at these doors takes as long; a handler that hangs must not live for ever.
 HANDLER_SECONDS: Final = 30.0
 # After an early answer Hypercorn closes the connection, which is at once; this only bounds a fault of ours.
@@ -53,7 +55,7 @@ async def receive_body(scope: Scope, receive: Receive) -> bytes:
     chunks: list[bytes] = []
     arrived = 0
     size = _declared_size(scope)
-    with trio.move_on_after(BODY_SECONDS) as deadline:
+    with trio.move_on_after(BODY_SECONDS if size <= MAX_BODY_BYTES else DISCARD_SECONDS) as deadline:
         while arrived <= MAX_DISCARDED_BYTES:
             message = await receive()
             if message["type"] != "http.request":

@@ -82,8 +82,9 @@ class Intake:
         raw = await body_or_answer(scope, receive, send)
         if isinstance(raw, bytes):
             began = trio.current_time()
-            await answer(send, await self._respond(_Posted(kind=kind, header_tokens=_header_tokens(scope), raw=raw, at=self._clock())))
+            response = await self._respond(_Posted(kind=kind, header_tokens=_header_tokens(scope), raw=raw, at=self._clock()))
             self._metrics.intake_answered(trio.current_time() - began)
+            await answer(send, response)
         elif raw is not None:
             self._metrics.request_rejected(raw.value)
 

@@ -1,9 +1,10 @@
 """Serving an ASGI application on several addresses with Hypercorn's connections under our own listeners.
 
-Hypercorn's `worker_serve` closes listeners and connections in the right order, but three things are missing: a connection that was reset
-before it was accepted loses the body that had already arrived; its sends are shielded without a deadline, so one client that does not read
-holds up the shutdown for ever; and a bind that fails does not say which. So we open the listeners and hand each connection to Hypercorn's
-`TCPServer` (hypercorn/trio/run.py is what to compare with when Hypercorn is updated).
+Hypercorn 0.18 closes listeners and connections in the right order, but in its `worker_serve` a connection that was reset before it was
+accepted loses the body that had already arrived; a connection whose client has gone lives on until the keep-alive time is over; an error in
+one connection ends all of them; sends are shielded without a deadline, so one client that does not read holds up the shutdown for ever; and
+a bind that fails does not say which. So we open the listeners ourselves and hand each connection to Hypercorn's `TCPServer`. When Hypercorn
+is updated, compare with hypercorn/trio/run.py and tcp_server.py; tests/web/test_listeners.py holds all of the above.
 """
 
 import logging
@@ -16,6 +17,7 @@ import attrs
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.events import Event, Updated
 from hypercorn.logging import Logger
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -111,6 +113,27 @@ class _Connection:
         self.aclose = stream.aclose
 
 
+class _Server(TCPServer):
+    """Hypercorn's connection, which ends when its client has gone and its last request is done.
+
+    Hypercorn's own keeps socket and task until the keep-alive time is over. A host opens a connection for every event and closes it after
+    the answer; at 200 events a second that would be 3,000 dead connections.
+    """
+
+    _client_gone = False
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        self._client_gone = True
+        await self.idle_task.stop()
+
+    async def protocol_send(self, event: Event) -> None:
+        if self._client_gone and isinstance(event, Updated) and event.idle:
+            # Nobody is left who could send the next request.
+            return
+        await super().protocol_send(event)
+
+
 class _Front:
     """The connections of one application."""
 
@@ -127,7 +150,7 @@ class _Front:
         self._streams.add(stream)
         state = cast(LifespanState, ConnectionState({}))
         try:
-            await TCPServer(self._app, self._config, self._context, state, cast(Any, _Connection(stream))).run()
+            await _Server(self._app, self._config, self._context, state, cast(Any, _Connection(stream))).run()
         except* (trio.ClosedResourceError, trio.BrokenResourceError):
             pass
         except* Exception as failures:  # noqa: BLE001

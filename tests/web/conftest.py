@@ -1,0 +1,193 @@
+"""A public and an internal listener on real sockets, over a store that does what a test tells it."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import attrs
+import h11
+import pytest
+import trio
+
+from gateway.calls.envelope import Body
+from gateway.directory import Directory
+from gateway.metrics import Metrics
+from gateway.nurseries.journal import Journal
+from gateway.ports import Appended, EnterpriseConfig, IncomingEvent, Store, StoredEvent
+from gateway.web.asgi import App
+from gateway.web.intake import Intake
+from gateway.web.listeners import serve_app
+from gateway.web.public import OnUpdate, create_public_app
+
+JUNE = EnterpriseConfig(number="0367", name="june", token="375290000900", secret="s3cret-of-june")
+MAY = EnterpriseConfig(number="0368", name="may", token="375290000901")
+AUTUMN = EnterpriseConfig(number="0369", name="autumn", token="375290000902", active=False)
+TWINS = (
+    EnterpriseConfig(number="0370", name="twin", token="375290000903"),
+    EnterpriseConfig(number="0371", name="twin", token="375290000904"),
+)
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+@attrs.define(eq=False)
+class ScriptedStore:
+    """Appends in memory. `before_append` is awaited first and may raise or wait; so may `before_reject`."""
+
+    events: list[IncomingEvent] = attrs.field(factory=list[IncomingEvent])
+    rejected: list[dict[str, Any]] = attrs.field(factory=list[dict[str, Any]])
+    batches: list[int] = attrs.field(factory=list[int])
+    before_append: Callable[[Sequence[IncomingEvent]], Any] | None = None
+    before_reject: Callable[[], Any] | None = None
+    appended: trio.Event = attrs.field(factory=trio.Event)
+
+    async def append_events(self, batch: Sequence[IncomingEvent]) -> Sequence[Appended]:
+        if self.before_append is not None:
+            await self.before_append(batch)
+        self.batches.append(len(batch))
+        return [self._append(event) for event in batch]
+
+    def _append(self, event: IncomingEvent) -> Appended:
+        self.appended.set()
+        if event.kind in {"start", "dial", "hangup"}:
+            for number, known in enumerate(self.events, 1):
+                same = (known.enterprise_number, known.kind, known.unique_id, known.body_hash)
+                if same == (event.enterprise_number, event.kind, event.unique_id, event.body_hash):
+                    return Appended(event_id=number, duplicate=True)
+        self.events.append(event)
+        return Appended(event_id=len(self.events))
+
+    async def reject_event(self, **row: Any) -> None:
+        if self.before_reject is not None:
+            await self.before_reject()
+        self.rejected.append(row)
+
+
+@attrs.frozen
+class Response:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@attrs.define(eq=False)
+class Client:
+    """One connection, and what h11 says of what comes back."""
+
+    stream: trio.SocketStream
+    connection: h11.Connection = attrs.field(factory=lambda: h11.Connection(h11.CLIENT))
+
+    async def send(self, raw: bytes) -> None:
+        await self.stream.send_all(raw)
+
+    async def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Response:
+        given = {"host": "test", "content-length": str(len(body)), **(headers or {})}
+        request = h11.Request(method=method, target=path, headers=list(given.items()))
+        await self.send(self.connection.send(request) or b"")
+        await self.send((self.connection.send(h11.Data(body)) or b"") + (self.connection.send(h11.EndOfMessage()) or b""))
+        return await self.response()
+
+    async def response(self) -> Response:
+        with trio.fail_after(10):
+            head: h11.Response | None = None
+            body = b""
+            while True:
+                event = self.connection.next_event()
+                if event is h11.NEED_DATA:
+                    self.connection.receive_data(await self.stream.receive_some(65536))
+                elif isinstance(event, h11.Response):
+                    head = event
+                elif isinstance(event, h11.Data):
+                    body += bytes(event.data)
+                elif isinstance(event, h11.EndOfMessage):
+                    break
+                else:
+                    assert isinstance(event, h11.InformationalResponse), event
+        assert head is not None
+        if self.connection.our_state is h11.DONE and self.connection.their_state is h11.DONE:
+            self.connection.start_next_cycle()
+        return Response(head.status_code, {name.decode(): value.decode() for name, value in head.headers}, body)
+
+
+@asynccontextmanager
+async def open_client(address: str) -> AsyncIterator[Client]:
+    host, _, port = address.rpartition(":")
+    async with await trio.open_tcp_stream(host.strip("[]"), int(port)) as stream:
+        yield Client(stream)
+
+
+@attrs.define(eq=False)
+class Door:
+    """The public listener of a gateway."""
+
+    address: str
+    store: ScriptedStore
+    journal: Journal
+    directory: Directory
+    metrics: Metrics
+    stored: list[StoredEvent]
+    traced: list[tuple[str, str, Body]]
+    stop: trio.Event
+
+    def client(self) -> AbstractAsyncContextManager[Client]:
+        return open_client(self.address)
+
+    async def post(
+        self, path: str, body: object, *, token: str | None = JUNE.token, headers: Mapping[str, str] | None = None, method: str = "POST"
+    ) -> Response:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        given = {"content-type": "application/json", **({} if token is None else {"Token": token}), **(headers or {})}
+        async with self.client() as client:
+            return await client.request(method, path, raw, given)
+
+
+@asynccontextmanager
+async def open_door(
+    store: ScriptedStore, *, on_update: OnUpdate | None = None, max_waiting_items: int = 2000, graceful_seconds: float = 3.0
+) -> AsyncIterator[Door]:
+    directory = Directory([JUNE, MAY, AUTUMN, *TWINS])
+    metrics = Metrics()
+    stored: list[StoredEvent] = []
+    traced: list[tuple[str, str, Body]] = []
+    port = cast(Store, store)
+    journal = Journal(port, on_stored=stored.extend, metrics=metrics, max_waiting_items=max_waiting_items)
+    app: App = Intake(
+        rest=create_public_app(on_update=on_update),
+        store=port,
+        journal=journal,
+        directory=directory,
+        metrics=metrics,
+        clock=lambda: NOW,
+        trace=lambda enterprise, kind, body: traced.append((enterprise.number, kind, body)),
+    )
+    stop = trio.Event()
+
+    async def serve(task_status: trio.TaskStatus[Sequence[str]]) -> None:
+        await serve_app(app, ["127.0.0.1:0"], shutdown_trigger=stop.wait, graceful_seconds=graceful_seconds, task_status=task_status)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(journal.run)
+        (address,) = await nursery.start(serve)
+        yield Door(address, store, journal, directory, metrics, stored, traced, stop)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def store() -> ScriptedStore:
+    return ScriptedStore()
+
+
+@pytest.fixture
+async def door(store: ScriptedStore) -> AsyncIterator[Door]:
+    async with open_door(store) as opened:
+        yield opened
+
+
+@pytest.fixture(name="open_door")
+def open_door_fixture() -> Any:
+    return open_door
