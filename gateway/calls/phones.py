@@ -64,7 +64,7 @@ def is_unknown(number: str | None) -> bool:
 
 
 def parse_line_rule(text: str) -> LineRule | None:
-    """The rule written as `<prefix>{N}` (`+375{9}`, `{7}`); None for the empty text, which means no rule.
+    """The rule written as `<prefix>{N}` (`+375{9}`: keep the last 9 digits, put 375 before them); None for "", which means no rule.
 
     Raises ValueError, in one line that says what is wanted.
     """
@@ -73,7 +73,7 @@ def parse_line_rule(text: str) -> LineRule | None:
         return None
     found = _LINE_RULE.fullmatch(text)
     if found is None:
-        raise ValueError(f"line rule {text!r}: wanted <prefix>{{N}}, as in +375{{9}}: keep the last 9 digits, put +375 before them")
+        raise ValueError(f"line rule {text!r}: must be <prefix>{{N}}, as in +375{{9}}")
     prefix, kept_digits = found[1], int(found[2])
     if text.startswith("+") and not prefix:
         raise ValueError(f"line rule {text!r}: no digits after the +")
