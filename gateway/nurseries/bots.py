@@ -1,0 +1,40 @@
+"""The bots of this process: one client and one set of limits for each token."""
+
+from collections.abc import Callable
+
+import attrs
+
+from telegram_client.api import BotApi
+from telegram_client.limits import BotLimits
+
+
+@attrs.define(eq=False)
+class Bot:
+    """A bot. `rejected`: Telegram does not know its token any more, so nothing is asked of it until the process has another one."""
+
+    api: BotApi
+    limits: BotLimits
+    rejected: bool = False
+
+    @property
+    def bot_id(self) -> str:
+        """The part of the token that is no secret."""
+        return self.api.bot_id
+
+
+class Bots:
+    """Bots by token, made on first use. Bounded by the number of tokens that were configured while the process runs."""
+
+    def __init__(self, make: Callable[[str], Bot]) -> None:
+        self._make = make
+        self._bots: dict[str, Bot] = {}
+
+    def __repr__(self) -> str:
+        return f"<Bots {', '.join(bot.bot_id for bot in self._bots.values())}>"
+
+    def of(self, token: str) -> Bot:
+        """The bot with this token, always the same one: the limits are those of the token."""
+        bot = self._bots.get(token)
+        if bot is None:
+            bot = self._bots[token] = self._make(token)
+        return bot
