@@ -66,6 +66,8 @@ create table invites (
 -- an event is either in call_events_once or in call_events_channel, and the time of arrival has a BRIN index, which costs next to nothing
 -- because the table is written in the order of that time. The room left on each page (fillfactor) takes the second update (telegram_sent, which no index
 -- mentions) without touching an index again (a HOT update).
+-- Vacuum waits for a few thousand rows: until its first run the planner takes the table for ten pages, afterwards for what it is, and plans that were
+-- made for a table of two pages would read the whole of it while it grows.
 create table call_events (
     id bigint generated always as identity primary key,
     enterprise_number text not null,
@@ -80,7 +82,10 @@ create table call_events (
     call_id bigint,
     telegram_sent boolean not null default false,
     error text not null default ''
-) with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
+) with (
+    fillfactor = 85, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_threshold = 5000,
+    autovacuum_analyze_threshold = 5000, autovacuum_analyze_scale_factor = 0.02
+);
 
 -- What a host repeats is stored once. Channel events are not in here: a channel may enter a bridge again with the same body.
 -- The order of the columns lets the index also answer "which events has this UniqueId".

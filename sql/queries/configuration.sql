@@ -5,26 +5,19 @@
 select pg_advisory_xact_lock(hashtext('gateway_configuration'))
 
 -- name: enterprises
--- Locks: none. Whole table.
-select number, name, name2, secret, bot_token, timezone, language, final, active, integrations_config::text as integrations_config
-from enterprises
-order by number
-
--- name: lines
--- Locks: none. Whole table.
-select enterprise_number, line_id, name, operator, incoming_transform from lines order by enterprise_number, line_id
-
--- name: managers
--- Locks: none. Whole table.
-select enterprise_number, extension, last_name, first_name, middle_name, personal_phone from managers
-order by enterprise_number, extension
-
--- name: subscribers
--- Whoever has ever subscribed to the bot that the enterprise has now. Locks: none. Whole tables.
-select u.enterprise_number, u.tg_id, u.dead_at is null as living
-from telegram_users u
-join enterprises n on n.number = u.enterprise_number and n.bot_token = u.bot_token
-order by u.enterprise_number, u.subscribed_at, u.tg_id
+-- Everything in one statement, so in one snapshot. `subscribers`: pairs of chat and whether the subscription to the bot of now is living.
+-- Locks: none. Whole table; lines_pkey, managers_pkey, telegram_users_pkey for each enterprise.
+select n.number, n.name, n.name2, n.secret, n.bot_token, n.timezone, n.language, n.final, n.active, n.integrations_config,
+    (select coalesce(json_agg(json_build_object('line_id', l.line_id, 'name', l.name, 'operator', l.operator,
+            'incoming_transform', l.incoming_transform) order by l.line_id collate "C"), '[]')
+        from lines l where l.enterprise_number = n.number) as lines,
+    (select coalesce(json_agg(json_build_object('extension', m.extension, 'last_name', m.last_name, 'first_name', m.first_name,
+            'middle_name', m.middle_name, 'personal_phone', m.personal_phone) order by m.extension collate "C"), '[]')
+        from managers m where m.enterprise_number = n.number) as managers,
+    (select coalesce(json_agg(json_build_array(u.tg_id, u.dead_at is null) order by u.subscribed_at, u.tg_id), '[]')
+        from telegram_users u where u.enterprise_number = n.number and u.bot_token = n.bot_token) as subscribers
+from enterprises n
+order by n.number collate "C"
 
 -- name: upsert_enterprises
 -- All changed enterprises in one statement, so that tokens may be exchanged (enterprises_name2_key is checked at its end).

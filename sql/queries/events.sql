@@ -14,10 +14,11 @@ returning id
 
 -- name: first_events
 -- The stored event of each key (position counts from 1). Only rare: some host repeated itself.
--- Locks: none. Index: call_events_once.
+-- Locks: none. Index: call_events_once (LIMIT: see commit_step).
 select e.position, c.id
-from unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
-    with ordinality as e (enterprise_number, event_type, unique_id, body_hash, position)
+from (
+    select * from unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) with ordinality limit cardinality($1::text[])
+) as e (enterprise_number, event_type, unique_id, body_hash, position)
 join call_events c on c.enterprise_number = e.enterprise_number and c.unique_id = e.unique_id
     and c.event_type = e.event_type and c.body_hash = e.body_hash and c.event_type in ('start', 'dial', 'hangup')
 
@@ -31,10 +32,12 @@ limit $3::bigint
 
 -- name: enterprises_with_work
 -- Locks: none. Indexes: live_calls_pkey and call_events_unprocessed, both small: open calls, and what lies between journal and lane.
-select enterprise_number from live_calls
-union
-select enterprise_number from call_events where not processed
-order by 1
+select enterprise_number from (
+    select enterprise_number from live_calls
+    union
+    select enterprise_number from call_events where not processed
+) as w
+order by enterprise_number collate "C"
 
 -- name: reject_event
 -- Keeps the newest rows only ($6 of them; ids rise by one).

@@ -4,24 +4,24 @@
 -- Understood events that are older than $1 and whose call is not live, at most $2.
 -- Locks: the rows deleted, which nobody else writes any more. Indexes: call_events_age, live_calls_pkey, call_events_pkey.
 delete from call_events
-where id in (
+where id = any(array(
     select e.id from call_events e
     where e.event_timestamp < $1::timestamptz and e.processed
         and not exists (select from live_calls l where l.enterprise_number = e.enterprise_number and l.call_id = e.call_id)
     limit $2::bigint
-)
+))
 returning 1 as gone
 
 -- name: delete_old_messages
 -- The records of messages that have not changed since $1 and whose call is not live, at most $2.
--- Locks: the rows deleted. Indexes: telegram_messages_age, live_calls_pkey, telegram_messages_pkey.
+-- Locks: the rows deleted. Indexes: telegram_messages_age, live_calls_pkey. By ctid: a row that is written meanwhile has another one and stays.
 delete from telegram_messages
-where (enterprise_number, call_id, bot_id, chat_id) in (
-    select m.enterprise_number, m.call_id, m.bot_id, m.chat_id from telegram_messages m
+where ctid = any(array(
+    select m.ctid from telegram_messages m
     where m.updated_at < $1::timestamptz
         and not exists (select from live_calls l where l.enterprise_number = m.enterprise_number and l.call_id = m.call_id)
     limit $2::bigint
-)
+))
 returning 1 as gone
 
 -- name: delete_old_invites

@@ -100,5 +100,5 @@ select u.enterprise_number
 from telegram_users u
 join enterprises n on n.number = u.enterprise_number and n.bot_token = u.bot_token
 where u.bot_token = $1::text and u.tg_id = $2::bigint and u.dead_at is null
-order by u.subscribed_at desc, u.enterprise_number
+order by u.subscribed_at desc, u.enterprise_number collate "C"
 limit 1
