@@ -6,10 +6,12 @@ same reason no error of psycopg is chained: its text is everything the server sa
 """
 
 from psycopg import errors as psycopg_errors
-from psycopg.pq import DiagnosticField
+from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGresult
 
 from gateway.errors import StoreRejected, StoreUnavailable
+
+SUCCESS = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK, ExecStatus.EMPTY_QUERY})
 
 
 class ConnectionLost(StoreUnavailable):

@@ -7,21 +7,25 @@ everything: what the database holds and what the file says could no longer be to
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import TypeAlias
 
 import attrs
 
 from gateway.errors import StoreRejected
-from sql.driver import Connection
+from sql.driver import Connection, connect
 from sql.errors import QueryRejected
 from sql.pool import Pool
 
 # Any number will do as long as nobody else takes it in the same database: "gate" in ASCII.
 _ADVISORY_LOCK = 0x67617465
 _FILE_NAME = re.compile(r"(?P<number>\d{4})_[a-z0-9_]+\.sql")
+
+# An address is connected to for the length of the call.
+Database: TypeAlias = Pool | Connection | str
 
 _CREATE_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -45,6 +49,7 @@ class Migration:
 
     @property
     def checksum(self) -> str:
+        """The same for the same text, whatever the line ends of the checkout."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
@@ -67,7 +72,7 @@ def known_migrations() -> list[Migration]:
     return migrations_in(resources.files("sql").joinpath("migrations"))
 
 
-async def migrate(database: Pool | Connection, migrations: Sequence[Migration] | None = None) -> list[str]:
+async def migrate(database: Database, migrations: Sequence[Migration] | None = None) -> list[str]:
     """Apply what is missing (of `known_migrations` unless given); the names applied, in order.
 
     Errors: MigrationError; StoreUnavailable. Cancelled: every migration is wholly applied or not at all.
@@ -94,7 +99,7 @@ async def migrate(database: Pool | Connection, migrations: Sequence[Migration] |
             applied.append(migration.name)
 
 
-async def missing(database: Pool | Connection, migrations: Sequence[Migration] | None = None) -> list[str]:
+async def missing(database: Database, migrations: Sequence[Migration] | None = None) -> list[str]:
     """The names not yet applied. Changes nothing. MigrationError when an applied file has changed."""
     wanted = known_migrations() if migrations is None else migrations
     async with _connection_of(database) as connection:
@@ -118,9 +123,15 @@ async def _pending(connection: Connection, migrations: Sequence[Migration]) -> l
 
 
 @asynccontextmanager
-async def _connection_of(database: Pool | Connection) -> AsyncIterator[Connection]:
+async def _connection_of(database: Database) -> AsyncGenerator[Connection]:
     if isinstance(database, Connection):
         yield database
+    elif isinstance(database, str):
+        connection = await connect(database)
+        try:
+            yield connection
+        finally:
+            connection.close()
     else:
         async with database.acquire() as connection:
             yield connection

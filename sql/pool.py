@@ -8,9 +8,8 @@ A connection that has died while idle is noticed before it is lent: a server tha
 when the server is back; until then every use raises StoreUnavailable.
 """
 
-import select
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any
@@ -39,16 +38,12 @@ class PoolStatistics:
     max_size: int
 
 
-@attrs.frozen
-class _Idle:
-    connection: Connection
-    since: float  # trio.current_time()
-
-
 @asynccontextmanager
-async def open_pool(conninfo: str, *, max_size: int = MAX_SIZE_DEFAULT) -> AsyncIterator["Pool"]:
-    """A pool for the length of the block. Connects only when the first connection is asked for. At the end every connection is closed:
-    the idle ones in good order, those still lent under their user, who gets StoreUnavailable as does whoever waits."""
+async def open_pool(conninfo: str, *, max_size: int = MAX_SIZE_DEFAULT) -> AsyncGenerator["Pool"]:
+    """A pool for the length of the block. Connects only when the first connection is asked for.
+
+    At the end every connection is closed, those still lent as well: their users, and those who wait, get StoreUnavailable.
+    """
     pool = Pool(conninfo, max_size=max_size)
     try:
         yield pool
@@ -65,7 +60,7 @@ class Pool:
         self._conninfo = conninfo
         self._max_size = max_size
         self._free_slots_items = max_size
-        self._idle: list[_Idle] = []  # the last one back is the first one out
+        self._idle: list[tuple[Connection, float]] = []  # with the time of giving back; the last one back is the first one out
         self._lent: set[Connection] = set()
         self._waiting: OrderedDict[trio.lowlevel.Task, None] = OrderedDict()
         self._closed = False
@@ -74,45 +69,37 @@ class Pool:
         return f"<Pool {self.statistics()}>"
 
     def statistics(self) -> PoolStatistics:
+        """The state at this moment."""
         idle = len(self._idle)
         return PoolStatistics(size=idle + len(self._lent), idle=idle, waiting=len(self._waiting), max_size=self._max_size)
 
     def acquire(self) -> "Lease":
-        """`async with pool.acquire() as connection`. Waits for a slot, first come, first served. The connection goes back clean: what the
-        block left open is rolled back; one that listens or is broken is closed instead."""
+        """`async with pool.acquire() as connection`. Waits for a slot: first come, first served.
+
+        The connection goes back clean: what the block left open is rolled back; one that listens or is broken is closed instead. What a
+        session keeps otherwise (SET, temporary tables, session locks) is not reset: use SET LOCAL and locks of the transaction.
+        """
         return Lease(self)
 
     async def fetch(self, sql: str, *args: object) -> list[Row]:
         """As `Connection.fetch`, on any connection."""
-        connection = await self.take()
-        try:
+        async with Lease(self) as connection:
             return await connection.fetch(sql, *args)
-        finally:
-            await self.give_back(connection)
 
     async def fetchrow(self, sql: str, *args: object) -> Row | None:
         """As `Connection.fetchrow`, on any connection."""
-        connection = await self.take()
-        try:
+        async with Lease(self) as connection:
             return await connection.fetchrow(sql, *args)
-        finally:
-            await self.give_back(connection)
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         """As `Connection.fetchval`, on any connection."""
-        connection = await self.take()
-        try:
+        async with Lease(self) as connection:
             return await connection.fetchval(sql, *args)
-        finally:
-            await self.give_back(connection)
 
     async def execute(self, sql: str, *args: object) -> str:
         """As `Connection.execute`, on any connection."""
-        connection = await self.take()
-        try:
+        async with Lease(self) as connection:
             return await connection.execute(sql, *args)
-        finally:
-            await self.give_back(connection)
 
     async def take(self) -> Connection:
         """A clean connection, to be given back whatever happens. `acquire` does that by itself."""
@@ -133,22 +120,23 @@ class Pool:
 
     async def give_back(self, connection: Connection) -> None:
         """Take a lent connection back. Waits, within a bound and whatever is cancelled, only if it has to be cleaned."""
+        clean = connection.clean
         try:
-            if not connection.clean:
-                await connection.reset()
+            if not clean:
+                clean = await connection.reset()
         finally:
             self._lent.discard(connection)
-            if self._closed:
+            if clean and not self._closed:
+                self._idle.append((connection, trio.current_time()))
+            else:
                 connection.close()
-            elif connection.clean:
-                self._idle.append(_Idle(connection, trio.current_time()))
             self._free_slot()
 
     def close(self) -> None:
         """Close all connections and refuse everything from now on. Idempotent."""
         self._closed = True
-        for idle in self._idle:
-            idle.connection.close()
+        for connection, _ in self._idle:
+            connection.close()
         self._idle.clear()
         for connection in tuple(self._lent):
             connection.close()
@@ -175,21 +163,20 @@ class Pool:
 
     async def _idle_or_new(self) -> Connection:
         while self._idle:
-            idle = self._idle.pop()
-            if await self._alive(idle):
-                return idle.connection
-            idle.connection.close()
+            connection, since = self._idle.pop()
+            if await self._alive(connection, since):
+                return connection
+            connection.close()
         connection = await connect(self._conninfo)
         if self._closed:
             connection.close()
             raise ConnectionLost("the pool of database connections is closed")
         return connection
 
-    async def _alive(self, idle: _Idle) -> bool:
-        connection = idle.connection
-        if connection.closed or _has_input(connection.fileno()):
+    async def _alive(self, connection: Connection, since: float) -> bool:
+        if connection.closed or connection.has_input():
             return False
-        if trio.current_time() - idle.since < IDLE_CHECK_SECONDS:
+        if trio.current_time() - since < IDLE_CHECK_SECONDS:
             return True
         try:
             with trio.move_on_after(IDLE_ANSWER_SECONDS):
@@ -217,11 +204,4 @@ class Lease:
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            await self._pool.give_back(connection)
-
-
-def _has_input(fd: int) -> bool:
-    """Nobody has asked anything on an idle connection: input is a farewell or the end of the stream."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
+            await self._pool.give_back(connection)  # noqa: ASYNC102  (shields itself, with a deadline, where it waits)

@@ -1,9 +1,7 @@
-"""The two blocks around statements: a transaction (nested: a savepoint) and a pipeline. The connection does the work."""
+"""The block of a transaction; within another one, of a savepoint."""
 
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
-
-from psycopg.pq import TransactionStatus
 
 from sql.errors import QueryRejected
 
@@ -14,7 +12,7 @@ if TYPE_CHECKING:
 class Transaction:
     """Wholly done when the block ends, not at all when an exception or a cancellation leaves it.
 
-    Only a commit that is cut off on its way can end either way: then the error says that the connection was lost.
+    Only a commit that is cut off on its way can end either way: then ConnectionLost, or the cancellation, says that it is not known.
     """
 
     def __init__(self, connection: "Connection") -> None:
@@ -23,50 +21,41 @@ class Transaction:
 
     async def __aenter__(self) -> Self:
         connection = self._connection
-        if depth := connection.depth:
-            self._begin = f"SAVEPOINT level_{depth}"
-            self._commit = f"RELEASE SAVEPOINT level_{depth}"
-            self._rollback = (f"ROLLBACK TO SAVEPOINT level_{depth}", f"RELEASE SAVEPOINT level_{depth}")
+        if level := connection.depth:
+            self._begin = f"SAVEPOINT level_{level}"
+            self._commit = f"RELEASE SAVEPOINT level_{level}"
+            self._rollback = (f"ROLLBACK TO SAVEPOINT level_{level}", f"RELEASE SAVEPOINT level_{level}")
         try:
             await connection.settle()
             await connection.command(self._begin)
         except BaseException:
-            if not depth and connection.pgconn.transaction_status != TransactionStatus.IDLE:
-                await connection.undo("ROLLBACK")
+            if not connection.depth and connection.in_transaction:
+                await connection.undo("ROLLBACK")  # noqa: ASYNC102  (shields itself, with a deadline)
             raise
         connection.depth += 1
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
+        self._connection.depth -= 1
+        if exc is None:
+            await self._finish()  # noqa: ASYNC102  (a commit may be cancelled; what it leaves is undone)
+        else:
+            await self._undo()  # noqa: ASYNC102  (shields itself, with a deadline)
+
+    async def _finish(self) -> None:
         connection = self._connection
-        connection.depth -= 1
-        if exc is not None:
-            await self._undo()
-            return
         try:
             await connection.settle()
-            if connection.pgconn.transaction_status == TransactionStatus.INERROR:
-                # PostgreSQL would answer COMMIT with a rollback and call it a success.
-                raise QueryRejected("PostgreSQL: the transaction had failed in a statement whose error was passed over; it is rolled back")
-            await connection.command(self._commit)
+            if not connection.failed:
+                await connection.command(self._commit)
+                return
         except BaseException:
-            await self._undo()
+            await self._undo()  # noqa: ASYNC102  (shields itself, with a deadline)
             raise
+        # PostgreSQL would answer COMMIT with a rollback and call it a success.
+        await self._undo()
+        raise QueryRejected("PostgreSQL: the transaction had failed in a statement whose error was passed over; it is rolled back")
 
     async def _undo(self) -> None:
-        if self._connection.pgconn.transaction_status != TransactionStatus.IDLE or self._connection.pipeline_depth:
+        if self._connection.in_transaction:
             await self._connection.undo(*self._rollback)
-
-
-class Pipeline:
-    """Statements inside are sent without waiting for the answers of those before. Nests: the outermost one counts."""
-
-    def __init__(self, connection: "Connection") -> None:
-        self._connection = connection
-
-    async def __aenter__(self) -> Self:
-        await self._connection.enter_pipeline()
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
-        await self._connection.leave_pipeline(abort=exc is not None)

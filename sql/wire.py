@@ -6,7 +6,7 @@ are its semi-private core, hence the pinned minor version.
 """
 
 import select
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import TypeVar
 
 import psycopg
@@ -48,25 +48,41 @@ async def ready(fd: int, wanted: Wait) -> Ready:
         return Ready.W
     poll = select.poll()
     poll.register(fd, select.POLLIN | select.POLLOUT)
-    if not (events := poll.poll(0)):
-        async with trio.open_nursery() as nursery:
-
-            async def first_of(wait: Callable[[int], object]) -> None:
-                await wait(fd)  # type: ignore[misc]
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(first_of, trio.lowlevel.wait_readable)
-            nursery.start_soon(first_of, trio.lowlevel.wait_writable)
-        events = poll.poll(0)
-    else:
+    if poll.poll(0):
         await trio.lowlevel.checkpoint()
+    else:
+        await _either(fd)
     state = Ready.NONE
-    for _, flags in events:
+    for _, flags in poll.poll(0):
         if flags & ~select.POLLOUT:  # input, or a hang-up that reading will report
             state = Ready(state | Ready.R)
         if flags & select.POLLOUT:
             state = Ready(state | Ready.W)
     return state
+
+
+async def _either(fd: int) -> None:
+    """Wait until the socket can be read or written."""
+    closed = False
+
+    async def first(wait: Callable[[int], Awaitable[None]]) -> None:
+        nonlocal closed
+        try:
+            await wait(fd)
+        except trio.ClosedResourceError:
+            closed = True
+        nursery.cancel_scope.cancel()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(first, trio.lowlevel.wait_readable)
+            nursery.start_soon(first, trio.lowlevel.wait_writable)
+    except BaseExceptionGroup:
+        # Nothing but cancellation comes out of the two; one Cancelled says the same without a group around it.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        raise
+    if closed:
+        raise trio.ClosedResourceError("closed on this side")
 
 
 async def drive(generator: Generator[Wait, Ready, T], fd: int, wanted: Wait) -> T:
@@ -132,9 +148,7 @@ async def _attempts(parameters: ConnDict, complaints: list[str]) -> list[ConnDic
 async def _open_one(conninfo: str) -> PGconn:
     pgconn = pq.PGconn.connect_start(conninfo.encode())
     try:
-        while True:
-            if pgconn.status == pq.ConnStatus.BAD:
-                raise psycopg.OperationalError(pgconn.get_error_message("utf-8"))
+        while pgconn.status != pq.ConnStatus.BAD:
             match pgconn.connect_poll():
                 case pq.PollingStatus.READING:
                     await trio.lowlevel.wait_readable(pgconn.socket)
@@ -144,10 +158,13 @@ async def _open_one(conninfo: str) -> PGconn:
                     pgconn.nonblocking = 1
                     return pgconn
                 case _:
-                    raise psycopg.OperationalError(pgconn.get_error_message("utf-8"))
+                    break
+        complaint = pgconn.get_error_message("utf-8")
     except BaseException:
         pgconn.finish()
         raise
+    pgconn.finish()
+    raise psycopg.OperationalError(complaint)
 
 
 async def cancel_query(pgconn: PGconn) -> None:
@@ -167,6 +184,7 @@ async def cancel_query(pgconn: PGconn) -> None:
                 case pq.PollingStatus.OK:
                     return
                 case _:
-                    raise psycopg.OperationalError("the server cannot be asked to cancel")
+                    break
     finally:
         request.finish()
+    raise psycopg.OperationalError("the server cannot be asked to cancel")
