@@ -1,9 +1,10 @@
 """A public and an internal listener on real sockets, over a store that does what a test tells it."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 
 import attrs
@@ -115,7 +116,7 @@ class Client:
 
 
 @asynccontextmanager
-async def open_client(address: str) -> AsyncIterator[Client]:
+async def open_client(address: str) -> AsyncGenerator[Client]:
     host, _, port = address.rpartition(":")
     async with await trio.open_tcp_stream(host.strip("[]"), int(port)) as stream:
         yield Client(stream)
@@ -149,7 +150,7 @@ class Door:
 @asynccontextmanager
 async def open_door(
     store: ScriptedStore, *, on_update: OnUpdate | None = None, max_waiting_items: int = 2000, graceful_seconds: float = 3.0
-) -> AsyncIterator[Door]:
+) -> AsyncGenerator[Door]:
     directory = Directory([JUNE, MAY, AUTUMN, *TWINS])
     metrics = Metrics()
     stored: list[StoredEvent] = []
@@ -166,9 +167,7 @@ async def open_door(
         trace=lambda enterprise, kind, body: traced.append((enterprise.number, kind, body)),
     )
     stop = trio.Event()
-
-    async def serve(task_status: trio.TaskStatus[Sequence[str]]) -> None:
-        await serve_app(app, ["127.0.0.1:0"], shutdown_trigger=stop.wait, graceful_seconds=graceful_seconds, task_status=task_status)
+    serve = partial(serve_app, app, ["127.0.0.1:0"], shutdown_trigger=stop.wait, graceful_seconds=graceful_seconds)
 
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.run)
@@ -191,3 +190,8 @@ async def door(store: ScriptedStore) -> AsyncIterator[Door]:
 @pytest.fixture(name="open_door")
 def open_door_fixture() -> Any:
     return open_door
+
+
+@pytest.fixture(name="open_client")
+def open_client_fixture() -> Any:
+    return open_client

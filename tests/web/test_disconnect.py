@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from gateway.ports import IncomingEvent
 
@@ -28,7 +29,7 @@ def reset(stream: trio.SocketStream) -> None:
 
 async def stored(door: Any, count: int) -> list[str]:
     with trio.fail_after(5):
-        while len(door.store.events) < count:
+        while len(door.store.events) < count:  # noqa: ASYNC110 (as the outside would: look until it is there)
             await trio.sleep(0.001)
     return [event.unique_id for event in door.store.events]
 
@@ -69,7 +70,7 @@ async def test_a_client_that_leaves_during_the_commit_has_its_event_stored(door:
     release.set()
     assert await stored(door, 1) == ["1.1"]
     with trio.fail_after(2):
-        while not door.stored:
+        while not door.stored:  # noqa: ASYNC110
             await trio.sleep(0.001)
     assert (await door.post("/start", {"UniqueId": "1.2"})).json["event_id"] == 2
 

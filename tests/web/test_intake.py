@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import h11
 import pytest
 import trio
 
@@ -33,7 +34,7 @@ async def test_a_webhook_is_answered_with_its_id_once_it_is_stored(door: Any, ki
 
 
 async def test_the_body_is_kept_as_it_was_posted(door: Any) -> None:
-    raw = '{ "Token":"375290000900",\r\n "UniqueId" : "1.2","Имя":"\\u041f\\ud83d Петрова", "n": 1e400, "big": 12345678901234567890123 }'.encode()
+    raw = '{ "Token":"375290000900",\r\n "UniqueId" : "1.2","Имя":"\\u041f\\ud83d А", "n": 1e400, "big": 12345678901234567890123 }'.encode()
     assert (await door.post("/start", raw)).status == 200
     assert door.store.events[0].raw_body == raw.decode()
 
@@ -109,18 +110,33 @@ async def test_two_token_headers_that_differ_are_401(door: Any) -> None:
 
 
 def _sent() -> Any:
-    import h11
-
     return h11.Request(method="POST", target="/", headers=[("host", "x")])
 
 
 @pytest.mark.parametrize(
     "raw",
     [
-        b"", b"hello", b"[1]", b'"text"', b"12", b"null", b"{", b'{"a":1}{', b"{'a':1}", b"\xff\xfe{}", b'{"a":"\xcf"}', b"NaN", b'{"a":NaN}',
-        b'{"a":-Infinity}', b'{"a":"\x00"}', b'{"a":' * 200 + b"1" + b"}" * 200, b"[" * 60000, b'{"Token":"375290000900"', "{}".encode("utf-16"),
+        b"",
+        b"hello",
+        b"[1]",
+        b'"text"',
+        b"12",
+        b"null",
+        b"{",
+        b'{"a":1}{',
+        b"{'a':1}",
+        b"\xff\xfe{}",
+        b'{"a":"\xcf"}',
+        b"NaN",
+        b'{"a":NaN}',
+        b'{"a":-Infinity}',
+        b'{"a":"\x00"}',
+        b'{"a":' * 200 + b"1" + b"}" * 200,
+        b"[" * 60000,
+        b'{"Token":"375290000900"',
+        "{}".encode("utf-16"),
     ],
-)  # fmt: skip
+)
 async def test_a_body_that_is_no_json_object_is_422_and_kept(door: Any, raw: bytes) -> None:
     response = await door.post("/start", raw)
     assert response.status == 422
@@ -139,10 +155,18 @@ async def test_a_bad_body_with_an_unknown_token_is_401(door: Any) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"CallType": "0", "Extensions": [""], "StartTime": "2025-13-45 99:00:00"}, {"CallStatus": 2, "Extensions": "150&151"}, {"CallType": [1]},
-        {"UniqueId": 1757840723.6}, {"UniqueId": None}, {"UniqueId": ["x"]}, {"UniqueId": "\0\ud800"}, {"UniqueId": "9" * 5000}, {"a": {"b": [[[{}]]]}}, {},
+        {"CallType": "0", "Extensions": [""], "StartTime": "2025-13-45 99:00:00"},
+        {"CallStatus": 2, "Extensions": "150&151"},
+        {"CallType": [1]},
+        {"UniqueId": 1757840723.6},
+        {"UniqueId": None},
+        {"UniqueId": ["x"]},
+        {"UniqueId": "\0\ud800"},
+        {"UniqueId": "9" * 5000},
+        {"a": {"b": [[[1]]]}},
+        {},
     ],
-)  # fmt: skip
+)
 async def test_no_type_or_value_of_a_field_is_a_reason_to_refuse(door: Any, body: dict[str, Any]) -> None:
     assert (await door.post("/hangup", body)).status == 200
     (event,) = door.store.events
@@ -178,8 +202,6 @@ async def test_a_chunked_body_without_a_length_is_counted(door: Any) -> None:
 
 
 def _end() -> Any:
-    import h11
-
     return h11.EndOfMessage()
 
 
@@ -244,7 +266,7 @@ async def _no_connection_is_left(door: Any) -> None:
         while True:
             try:
                 async with door.client():
-                    await trio.sleep(0)
+                    await trio.lowlevel.checkpoint()
             except OSError:
                 break
 
@@ -393,13 +415,9 @@ async def test_the_figures_count_what_happened(door: Any) -> None:
 
 
 async def test_many_events_at_once_share_commits(door: Any) -> None:
-    first = trio.Event()
-
     async def slow(batch: Sequence[IncomingEvent]) -> None:
-        if not first.is_set():
-            while door.journal.waiting_items < 29:
-                await trio.sleep(0)
-            first.set()
+        while len(batch) == 1 and door.journal.waiting_items < 29:  # noqa: ASYNC110 (nobody tells a test that a queue has grown)
+            await trio.sleep(0.001)
 
     door.store.before_append = slow
     async with trio.open_nursery() as nursery:
