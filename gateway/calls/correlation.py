@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from gateway.calls import events
 from gateway.calls.call import Call, Leg
 from gateway.calls.channels import ChannelKind, neighbour
-from gateway.calls.parties import Direction
+from gateway.calls.parties import Direction, Party, PartyKind
 from gateway.calls.phones import is_internal
 from gateway.calls.profile import calls_mobile, created, is_outside, same_number
 from gateway.calls.progress import Known
+from gateway.calls.talk import has_company, in_bridge
 
 
 def find_dial(event: events.Dial, candidates: Sequence[Known]) -> Known | None:
@@ -32,8 +33,8 @@ def find_dial(event: events.Dial, candidates: Sequence[Known]) -> Known | None:
         free = [known for known in ringing if not any(same_number(dial.phone, event.phone) for dial in known.call.dials if dial.call_type == 1)]
         return _only_or_newest(free or ringing or [known for known in mine if known.profile and known.profile.direction is Direction.INCOMING])
     if is_internal(first):
-        return _only_or_newest([known for known in open_calls if known.profile is not None and _consults(known.call, first)])
-    return None
+        return _only_or_newest([known for known in open_calls if _asks_somebody(known, first)])
+    return _only_or_newest([known for known in open_calls if not first and _rings(known.call, event.phone)])
 
 
 def find_channel(event: events.ChannelEvent, candidates: Sequence[Known], *, announces_transfer: bool) -> Known | None:
@@ -46,6 +47,8 @@ def find_channel(event: events.ChannelEvent, candidates: Sequence[Known], *, ann
             return _local_leg(event, open_calls)
         case ChannelKind.EXTENSION if announces_transfer:
             return _transfer_target(event.connected, open_calls)
+        case ChannelKind.EXTENSION if isinstance(event, events.Bridge) and not event.exten:
+            return _answering_telephone(event.channel.peer, event.connected, open_calls)
         case _:
             return None
 
@@ -60,6 +63,8 @@ def find_hangup(event: events.Hangup, candidates: Sequence[Known]) -> Known | No
                 if known.profile is not None and (_rings(known.call, event.phone) or same_number(known.profile.outside, event.extensions[0]))
             ]
         )
+    if event.call_type == 1 and event.extensions:
+        return _only_or_newest([known for known in candidates if _asks_somebody(known, event.extensions[0])])
     if event.call_type == 0 and is_internal(event.phone):
         # A REFER while the target rings: the transferor's second leg dies with the customer's line and start.
         return _only_or_newest([known for known in candidates if event.trunk and _has_telephone(known.call, event.phone) and known.profile is not None])
@@ -134,12 +139,12 @@ def _local_leg(event: events.ChannelEvent, calls: Sequence[Known]) -> Known | No
     real = [known for known in calls if known.profile is not None]
     asks = event.caller if event.channel.half == 2 else event.connected
     if event.channel.is_consultation:
-        holders = [known for known in real if _in_bridge(known.call, asks)]
+        holders = [known for known in real if _in_bridge(known.call, asks) or _seems_to_talk_with(known, asks)]
         # An extension in two calls at once: its consultation will say whose it is when it meets the extension in a bridge.
         return holders[0] if len(holders) == 1 else None
     mobile = event.channel.peer
     if is_internal(asks):
-        return _only_or_newest([known for known in real if _consults(known.call, asks)])
+        return _only_or_newest([known for known in real if _asks_somebody(known, asks)])
     mine = [known for known in real if known.profile and any(same_number(known.profile.outside, number) for number in (event.caller, event.connected))]
     return _only_or_newest([known for known in mine if _rings(known.call, mobile) and known.profile and not same_number(known.profile.outside, mobile)])
 
@@ -163,6 +168,32 @@ def _asks(known: Known, event: events.Hangup) -> bool:
         return True
     target = event.extensions[0] if event.extensions else ""
     return any(leg.channel.kind is ChannelKind.EXTENSION and leg.channel.peer == event.phone and leg.connected == target for leg in known.call.legs.values())
+
+
+def _asks_somebody(known: Known, extension: str) -> bool:
+    """Whether an extension of the call has a consultation open: its pair is there, or the customer waits alone in the bridge it has left."""
+    if known.profile is None or known.call.closed_by:
+        return False
+    waits = in_bridge(known.call, known.profile) and not has_company(known.call, known.profile)
+    return _consults(known.call, extension) or (waits and known.call.chain[-1:] == [Party(PartyKind.EXTENSION, extension)])
+
+
+def _seems_to_talk_with(known: Known, extension: str) -> bool:
+    """Whether the customer is in a bridge with nobody that we saw enter, and names this extension as the other side."""
+    call, profile = known.call, known.profile
+    if profile is None or call.chain:
+        return False
+    return any((leg := call.legs.get(key)) is not None and bool(leg.bridge_ids) and leg.connected == extension for key in profile.anchors)
+
+
+def _answering_telephone(extension: str, customer: str, calls: Sequence[Known]) -> Known | None:
+    """The telephone of an incoming call that rings it enters a bridge, and the customer's own enter may be lost. Only where one call fits."""
+    found = [
+        known
+        for known in calls
+        if known.profile is not None and same_number(known.profile.outside, customer) and _rings(known.call, extension) and not known.call.chain
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _consults(call: Call, extension: str) -> bool:

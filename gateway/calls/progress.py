@@ -3,6 +3,7 @@
 import attrs
 
 from gateway.calls.call import Call
+from gateway.calls.channels import ChannelKind
 from gateway.calls.parties import Direction, Stage
 from gateway.calls.profile import Profile, is_outside
 
@@ -48,9 +49,17 @@ def answered(call: Call, profile: Profile) -> bool:
     main = [call.hangups[unique_id] for unique_id in (profile.primary, *profile.anchors, *profile.ours) if unique_id in call.hangups]
     if not any(hangup.call_status == "2" for hangup in main):
         return False
-    # Bridges were seen but not the customer with a person: only a leg of the customer in some bridge makes the host's word believable.
-    seen = any(state.ever and not state.holding for state in call.bridges.values())
-    return not seen or any(leg.bridge_ids for unique_id in profile.anchors if (leg := call.legs.get(unique_id)) is not None)
+    # Bridges were seen, but not the customer with a person. The host's word is believable where an event may be missing: a leg of the customer
+    # was in some bridge, or a telephone was in one with nobody else.
+    bridges = [state for state in call.bridges.values() if state.ever and not state.holding]
+    if not bridges or any(leg.bridge_ids for key in profile.anchors if (leg := call.legs.get(key)) is not None):
+        return True
+    return any(len(state.ever) == 1 and _is_telephone(call, next(iter(state.ever))) for state in bridges)
+
+
+def _is_telephone(call: Call, unique_id: str) -> bool:
+    leg = call.legs.get(unique_id)
+    return leg is not None and leg.channel.kind is ChannelKind.EXTENSION
 
 
 def rung_extensions(call: Call) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from gateway.calls.ids import Ids
 from gateway.calls.parties import Direction
 from gateway.calls.profile import profile_of
 from gateway.calls.progress import Known, stage_of
-from gateway.calls.talk import follow_talk, has_company, met, met_through_pairs
+from gateway.calls.talk import follow_talk, has_company, met_through_pairs
 
 # How long a leg may wait for its call: a CRM lets the employee's telephone ring first, nobody for longer than this.
 PIECE_SECONDS = 120.0
@@ -236,23 +236,13 @@ class Switchboard:
                 known.loose_event_ids.append(loose.event_id)
         self._ids.enter(known, event, bridge_id=self._tying_bridge(event))
         if isinstance(event, events.BridgeLeave):
-            self._credit_lost_enter(known, event)
+            self._note_who_left(known, event)
         self._handle(call, event)
 
-    def _credit_lost_enter(self, known: Known, event: events.BridgeLeave) -> None:
-        """Who leaves was there. When the enter was lost, let the talk see him before he goes."""
-        call = known.call
-        state = call.bridges.get(event.bridge_id)
-        leg = call.legs.get(event.unique_id)
-        if known.profile is None or state is None or event.unique_id in state.ever:
-            pass
-        elif leg is not None and not leg.bridge_id:
-            leg.bridge_id = event.bridge_id
-            leg.bridge_ids[event.bridge_id] = None
-            state.members[event.unique_id] = None
-            follow_talk(call, known.profile, event.at, event.event_id)
+    def _note_who_left(self, known: Known, event: events.BridgeLeave) -> None:
+        """Whether the customer was the first to leave: then nobody transfers him anywhere."""
         if known.profile is not None and event.unique_id in known.profile.anchors:
-            call.customer_left_first = bool(event.remaining)
+            known.call.customer_left_first = bool(event.remaining)
 
     def _conclude(self, known: Known, event: events.AnyEvent, outcome: Outcome) -> None:
         call = known.call
@@ -288,7 +278,7 @@ class Switchboard:
             call.closed_at = at
         call.closed_by = closed_by
         if profile is not None and not call.chain:
-            call.chain.extend(met(call, profile)[:1] or met_through_pairs(call, profile)[:1])
+            call.chain.extend(met_through_pairs(call, profile)[:1])
 
     # time
 

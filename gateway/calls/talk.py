@@ -5,6 +5,7 @@ Trunk legs that are not the customer's are employees' mobiles. A parking lot is 
 transfers: a new link is added when nobody of those who talked before is there any more; a conference adds none.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from gateway.calls.call import MAX_CHAIN_ITEMS, Call, Leg
@@ -55,8 +56,10 @@ def follow_talk(call: Call, profile: Profile, at: datetime, event_id: int) -> No
     if now and call.talk_began_at is None:
         call.talk_began_at = at
     call.talkers = now
-    if now and (not call.chain or call.chain[-1] not in now) and len(call.chain) < MAX_CHAIN_ITEMS:
-        call.chain.append(now[0])
+    if now:
+        call.credited_bridges.update((leg.bridge_id, None) for leg in _anchors(call, profile) if leg.bridge_id)
+        _link(call, now)
+    _credit_left_bridges(call, profile)
     if has_company(call, profile):
         call.company_event_id = event_id
         call.customer_left_first = False
@@ -66,23 +69,31 @@ def follow_talk(call: Call, profile: Profile, at: datetime, event_id: int) -> No
         call.left_at = at
 
 
-def met(call: Call, profile: Profile) -> list[Party]:
-    """Those who were ever in a bridge of the customer: the fallback where events are missing, and the order of enter and leave is lost."""
-    found: dict[Party, None] = {}
+def _link(call: Call, parties: Sequence[Party]) -> None:
+    if (not call.chain or call.chain[-1] not in parties) and len(call.chain) < MAX_CHAIN_ITEMS:
+        call.chain.append(parties[0])
+
+
+def _credit_left_bridges(call: Call, profile: Profile) -> None:
+    """Where enter or leave events are missing or came in another order, nobody was ever seen together with the customer in a bridge that both
+    were in. Once the customer has left such a bridge, whoever has been in it counts as having talked."""
     for leg in _anchors(call, profile):
         for bridge_id in leg.bridge_ids:
             state = call.bridges[bridge_id]
-            if not state.holding:
-                for unique_id in state.ever:
-                    party = _direct_party(call.legs.get(unique_id), profile)
-                    if party is not None:
-                        found[party] = None
-    return list(found)
+            if bridge_id == leg.bridge_id or bridge_id in call.credited_bridges or state.holding:
+                continue
+            parties = [party for key in state.ever if (party := _direct_party(call.legs.get(key), profile)) is not None]
+            if parties:
+                call.credited_bridges[bridge_id] = None
+                _link(call, parties)
 
 
 def met_through_pairs(call: Call, profile: Profile) -> list[Party]:
-    """As `met`, through Local pairs whose other end was never seen with anybody: an outside number is a mobile that answered; a consultation
-    counts when the host says that it was handed over (a hangup of the pair that was answered and names the customer)."""
+    """Those behind Local pairs that were in a bridge with the customer and whose other end was never seen with anybody: the last resort.
+
+    An outside number is a mobile that answered; a consultation counts when the host says that it was handed over (a hangup of the pair that was
+    answered and names the customer).
+    """
     found: list[Party] = []
     for leg in _anchors(call, profile):
         for bridge_id in leg.bridge_ids:
