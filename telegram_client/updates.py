@@ -5,7 +5,6 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
-import anyio.lowlevel
 import attrs
 
 from telegram_client.api import BotApi
@@ -16,6 +15,9 @@ POLL_SECONDS = 50
 """How long one getUpdates waits: below the minute after which proxies like to cut a silent connection."""
 
 LONGEST_BACK_OFF_SECONDS = 60.0
+
+QUICK_SECONDS = 1.0
+"""An empty answer in less time was not waited for."""
 
 _COMMAND = re.compile(r"/([a-z0-9_]{1,32})(?:@([a-z0-9_]{1,64}))?(?:\s+(.*))?", re.IGNORECASE | re.ASCII | re.DOTALL)
 
@@ -83,6 +85,7 @@ async def poll(
             if not webhook_removed:
                 await api.delete_webhook()
                 webhook_removed = True
+            asked_at = anyio.current_time()
             updates = await api.get_updates(offset, poll_seconds, allowed_updates)
         except BotRejected:
             raise
@@ -96,5 +99,6 @@ async def poll(
         for update in updates:
             await handle(update)
             offset = update.update_id + 1
-        # A server that answers at once with nothing must not keep this loop from letting others run.
-        await anyio.lowlevel.checkpoint()
+        if not updates and anyio.current_time() - asked_at < QUICK_SECONDS:
+            # A server that does not wait must not be asked without end.
+            await anyio.sleep(QUICK_SECONDS)

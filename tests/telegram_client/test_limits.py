@@ -250,16 +250,16 @@ async def test_tickets_given_up_during_a_long_pause_leave_nothing_behind(autojum
     for number in range(2000):
         with trio.move_on_after(0.01):
             await limits.ticket(number % 3, urgent=number % 2 == 0).wait()
-    gate = limits._gate
+    gate = limits._gate  # pyright: ignore[reportPrivateUsage]
     assert limits.tracked_chats == 0
-    assert len(gate._ready) + len(gate._opening) + len(gate._idle) < 200
+    assert len(gate._ready) + len(gate._opening) + len(gate._idle) < 200  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_each_grant_costs_at_most_two_wake_ups(autojump_clock: trio.testing.MockClock) -> None:
     class Steps(trio.abc.Instrument):
         count = 0
 
-        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
             self.count += 1
 
     ledger = Ledger(BotLimits(per_chat_per_second=50, chat_burst=50))
