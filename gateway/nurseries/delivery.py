@@ -36,6 +36,8 @@ class Delivery:
         self._recalled: dict[int, tuple[Shown, ...]] = {}
         self._couriers: dict[ChatKey, Courier] = {}
         self._closing = False
+        self._quiet = trio.Event()
+        self.settled_cards = 0
 
     def __repr__(self) -> str:
         return f"<Delivery of {len(self._cards)} cards to {len(self._couriers)} chats>"
@@ -148,6 +150,12 @@ class Delivery:
         """Cards in memory."""
         return len(self._cards)
 
+    async def idle(self) -> None:
+        """Return when every card is where it should be, as far as that can be done at all."""
+        while self.waiting_cards or any(card.spreads for card in self._cards.values()):
+            self._quiet = trio.Event()
+            await self._quiet.wait()
+
     def close(self) -> None:
         """Begin nothing new. Requests under way are finished and recorded; the rest stays owed in the database."""
         self._closing = True
@@ -232,7 +240,8 @@ class Delivery:
         if there is slot:
             slot.chat = new
             if slot.shown is not None:
-                slot.shown = attrs.evolve(slot.shown, chat_id=new_chat_id)
+                # Bot API, ResponseParameters: the supergroup is another chat; ids of messages of the group mean nothing there.
+                slot.shown = attrs.evolve(slot.shown, chat_id=new_chat_id, message_id=None, superseded_message_id=None)
         self._hand_over(there)
         self._settle(card)
 
@@ -247,9 +256,12 @@ class Delivery:
 
     def _slot_settled(self, slot: Slot) -> None:
         slot.card.queued.discard(slot)
+        self.settled_cards += 1
         self._settle(slot.card)
 
     def _settle(self, card: Card) -> None:
+        if card.is_settled:
+            self._quiet.set()
         if not (card.is_forgotten and card.is_settled):
             return
         if self._cards.get(card.call_id) is card:

@@ -12,12 +12,10 @@ class Lanes:
     """Lanes by enterprise, made on demand. A lane lives as long as the process, so their number is that of the enterprises."""
 
     def __init__(self, room: LaneRoom, nursery: trio.Nursery) -> None:
-        """`nursery` is that of the workers: a lane that breaks takes the process down with its reason."""
+        """`nursery`: where the lanes live; one that breaks takes the process down with its reason."""
         self._room = room
         self._nursery = nursery
         self._lanes: dict[str, Lane] = {}
-        self._running = 0
-        self._quiet = trio.Event()
         self._closing = False
 
     async def start(self) -> None:
@@ -34,14 +32,11 @@ class Lanes:
         for event in events:
             self._lane(event.enterprise_number).put(event)
 
-    async def drain(self) -> None:
-        """Let every lane finish what is stored, and end it."""
+    def close(self) -> None:
+        """Let every lane finish what is stored, and end."""
         self._closing = True
         for lane in self._lanes.values():
             lane.close()
-        while self._running:
-            self._quiet = trio.Event()
-            await self._quiet.wait()
 
     @property
     def open_calls(self) -> int:
@@ -69,13 +64,5 @@ class Lanes:
             lane = self._lanes[enterprise_number] = Lane(enterprise_number, self._room)
             if self._closing:
                 lane.close()
-            self._running += 1
-            self._nursery.start_soon(self._run, lane, name=f"lane {enterprise_number}")
+            self._nursery.start_soon(lane.run, name=repr(lane))
         return lane
-
-    async def _run(self, lane: Lane) -> None:
-        try:
-            await lane.run()
-        finally:
-            self._running -= 1
-            self._quiet.set()

@@ -1,0 +1,277 @@
+"""The service: the tree of nurseries, the order of start and of shutdown. It knows its rooms and none of the adapters behind them.
+
+    workers   listener, janitor, polls, gauges
+    └─ events   couriers, and one child for each card that has changed
+       └─ laning   the lanes, which start those
+          └─ writing   the journal, which feeds the lanes
+             └─ front   the listeners; they stop first
+
+So the end is the way of an event: each nursery is left when what feeds it has ended, and has the one deadline of the drain.
+
+A worker that breaks takes the process down with its reason; a bad event or a bad enterprise never does: see the safety nets of the rooms.
+"""
+
+import logging
+import random
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import tzinfo
+from functools import partial
+
+import attrs
+import trio
+
+from gateway.directory import AmbiguousEnterprise, Directory
+from gateway.metrics import Metrics
+from gateway.nurseries.bots import Bots
+from gateway.nurseries.clock import Clock
+from gateway.nurseries.conversation import Conversation
+from gateway.nurseries.courier import PostOffice
+from gateway.nurseries.delivery import Delivery
+from gateway.nurseries.event import Events
+from gateway.nurseries.janitor import keep_house
+from gateway.nurseries.journal import Journal
+from gateway.nurseries.lane import Calls, LaneRoom
+from gateway.nurseries.lanes import Lanes
+from gateway.nurseries.listener import Listener, Notices
+from gateway.nurseries.patience import Patience
+from gateway.nurseries.polls import Polls
+from gateway.nurseries.recipients import Recipients
+from gateway.ports import EnterpriseConfig, Store
+from gateway.settings import BotUpdates
+from telegram_client.api import BotApi
+
+log = logging.getLogger(__name__)
+
+# After the drain's deadline a request that is under way may still end, so that its message is recorded and not doubled at the next start.
+# With what the front needs this stays within the three seconds that are promised beyond `drain_seconds`.
+LAST_WORDS_SECONDS = 2.0
+GAUGE_SECONDS = 5.0
+
+
+# A listener: serves until `shutdown_trigger` returns, is started with the addresses really bound. As `gateway.web.listeners.serve_app`.
+Door = Callable[..., Awaitable[None]]
+
+
+@attrs.frozen(kw_only=True)
+class Outside:
+    """Everything the service needs that is not its own: adapters, settings, the web."""
+
+    store: Store
+    directory: Directory
+    bots: Bots
+    clock: Clock
+    metrics: Metrics
+    board_of: Callable[[tzinfo, Mapping[str, str]], Calls]
+    notices: Notices
+    poll_api_of: Callable[[str], BotApi]
+    # By name ("public", "internal"), made of the running service.
+    doors_of: Callable[["Running"], Mapping[str, Door]]
+    updates: BotUpdates = BotUpdates.POLLING
+    public_base_url: str = ""
+    drain_seconds: float
+    retention_days: int
+    measure: Callable[[], None] = lambda: None
+    patience: Patience = attrs.field(factory=Patience)
+    jitter: Callable[[], float] = random.random
+
+
+@attrs.define(kw_only=True, eq=False)
+class Running:
+    """The rooms of a running service, for the web and for those who watch."""
+
+    journal: Journal
+    lanes: Lanes
+    delivery: Delivery
+    polls: Polls
+    replayed: bool = False
+    listening: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Left:
+    """What a shutdown left in the database for the next start."""
+
+    finished_events: int
+    left_events: int
+    finished_cards: int
+    left_cards: int
+    open_calls: int
+
+
+class Service:
+    """One gateway. `run` is its life; `stop` begins the end of it."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self._stop = trio.Event()
+        self.left: Left | None = None
+
+    def stop(self) -> None:
+        """Stop accepting, finish what is running within `drain_seconds`, leave the rest in the database. `run` returns then."""
+        self._stop.set()
+
+    async def run(self, *, task_status: trio.TaskStatus[Mapping[str, Sequence[str]]] = trio.TASK_STATUS_IGNORED) -> None:
+        """Started, with the addresses by door, when the configuration is read, all open calls are replayed and every door is open.
+
+        Waits for the database as long as it takes. Cancelled: everything stops at once, and what is not done is in the database.
+        """
+        outside = self._outside
+        async with trio.open_nursery() as workers:
+            async with trio.open_nursery() as events:
+                async with trio.open_nursery() as laning:
+                    running = await self._start(workers, events, laning)
+                    async with trio.open_nursery() as writing:
+                        await writing.start(running.journal.run)
+                        async with trio.open_nursery() as front:
+                            task_status.started(await self._open_doors(running, front))
+                            await self._stop.wait()
+                            deadline = trio.current_time() + outside.drain_seconds
+                            running.listening = False
+                            events_before, cards_before = running.lanes.processed_events, running.delivery.settled_cards
+                            # The doors finish the requests they have let in; what those bring is still stored.
+                        running.journal.close()
+                        writing.cancel_scope.deadline = deadline
+                    running.lanes.close()
+                    laning.cancel_scope.deadline = deadline
+                with trio.CancelScope(deadline=deadline):
+                    await running.delivery.idle()
+                running.delivery.close()
+                events.cancel_scope.deadline = trio.current_time() + LAST_WORDS_SECONDS
+            self.left = Left(
+                finished_events=running.lanes.processed_events - events_before,
+                left_events=running.lanes.queued_events + running.journal.waiting_items,
+                finished_cards=running.delivery.settled_cards - cards_before,
+                left_cards=running.delivery.waiting_cards,
+                open_calls=running.lanes.open_calls,
+            )
+            workers.cancel_scope.cancel()
+        _tell(self.left, outside.metrics)
+
+    async def _start(self, workers: trio.Nursery, events: trio.Nursery, laning: trio.Nursery) -> Running:
+        outside = self._outside
+        recipients = Recipients(outside.store, patience=outside.patience)
+        office = PostOffice(store=outside.store, clock=outside.clock, patience=outside.patience, metrics=outside.metrics)
+        delivery = Delivery(office=office, bots=outside.bots, recipients=recipients, nursery=events)
+        room = LaneRoom(
+            store=outside.store,
+            delivery=delivery,
+            events=Events(delivery=delivery, recipients=recipients, nursery=events),
+            clock=outside.clock,
+            patience=outside.patience,
+            board_of=outside.board_of,
+            config_of=lambda number: _config_of(outside.directory, number),
+        )
+        lanes = Lanes(room, laning)
+        journal = Journal(outside.store, on_stored=lanes.put, metrics=outside.metrics)
+        conversation = Conversation(
+            store=outside.store,
+            directory=outside.directory,
+            bots=outside.bots,
+            recipients=recipients,
+            clock=outside.clock,
+            patience=outside.patience,
+        )
+        polls = Polls(
+            way=outside.updates,
+            directory=outside.directory,
+            conversation=conversation,
+            api_of=outside.poll_api_of,
+            jitter=outside.jitter,
+            public_base_url=outside.public_base_url,
+        )
+        listener = Listener(
+            store=outside.store,
+            directory=outside.directory,
+            notices=outside.notices,
+            patience=outside.patience,
+            on_change=(recipients.refresh, polls.refresh),
+        )
+        running = Running(journal=journal, lanes=lanes, delivery=delivery, polls=polls)
+        await workers.start(listener.run)
+        await lanes.start()
+        running.replayed = True
+        workers.start_soon(polls.run)
+        workers.start_soon(self._keep_house)
+        workers.start_soon(self._gauge, running)
+        return running
+
+    async def _open_doors(self, running: Running, front: trio.Nursery) -> Mapping[str, Sequence[str]]:
+        addresses: dict[str, Sequence[str]] = {}
+        for name, door in self._outside.doors_of(running).items():
+            addresses[name] = await front.start(partial(door, shutdown_trigger=self._stop.wait))
+        running.listening = True
+        return addresses
+
+    async def _keep_house(self) -> None:
+        outside = self._outside
+        await keep_house(outside.store, clock=outside.clock, retention_days=outside.retention_days)
+
+    async def _gauge(self, running: Running) -> None:
+        while True:
+            self._outside.metrics.lanes_waiting(running.lanes.queued_events)
+            self._outside.metrics.calls_open(running.lanes.open_calls)
+            self._outside.measure()
+            await trio.sleep(GAUGE_SECONDS)
+
+
+def _config_of(directory: Directory, number: str) -> EnterpriseConfig | None:
+    try:
+        config = directory.resolve(number)
+    except AmbiguousEnterprise:
+        return None
+    # A number that is not configured any more may be the name of another enterprise.
+    return config if config is not None and config.number == number else None
+
+
+def _tell(left: Left, metrics: Metrics) -> None:
+    metrics.drained("finished", left.finished_events + left.finished_cards)
+    metrics.drained("left", left.left_events + left.left_cards)
+    log.info(
+        "stopped: while stopping %d events were understood and %d cards brought; left in the database: %d events, %d cards, %d calls open",
+        left.finished_events,
+        left.finished_cards,
+        left.left_events,
+        left.left_cards,
+        left.open_calls,
+    )
+
+
+@attrs.define(eq=False)
+class _Life:
+    """From the first signal to the exit code."""
+
+    service: Service
+    is_ready: bool = False
+    exit_code: int = 0
+
+    async def watch(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+        is_first = True
+        async for number in signals:
+            name = signal.Signals(number).name
+            if is_first and self.is_ready:
+                log.info("%s: stopping", name)
+                self.service.stop()
+            else:
+                log.warning("%s: stopping at once", name)
+                self.exit_code = 0 if is_first else 128 + number
+                scope.cancel()
+            is_first = False
+
+
+async def run_until_signalled(service: Service, *, on_ready: Callable[[Mapping[str, Sequence[str]]], None]) -> int:
+    """Run the service until SIGTERM or SIGINT; the exit code of the process.
+
+    The first signal begins the orderly end: 0. So does one before the service is ready, when there is nothing yet to be ended. A second one
+    stops everything at once: 128 and its number, as a shell says it of a process that a signal has ended.
+    """
+    life = _Life(service)
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(life.watch, signals, nursery.cancel_scope)
+            async with trio.open_nursery() as inner:
+                addresses = await inner.start(service.run)
+                life.is_ready = True
+                on_ready(addresses)
+            nursery.cancel_scope.cancel()
+    return life.exit_code
