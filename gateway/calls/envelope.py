@@ -143,18 +143,3 @@ def body_hash(body: Body) -> bytes:
     Used to recognise a webhook that was posted twice, not against forgery: who can post may post anything.
     """
     return blake2b(_encode_canonically(body.fields).encode(), digest_size=16).digest()
-
-
-_TOKEN_FIELD: Final = re.compile(r'("Token"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,}"]+)')
-
-
-def masked(token: str) -> str:
-    """The last four characters, enough for an operator to recognise a token and for nobody to use it."""
-    return f"…{token[-4:]}" if len(token) > 4 else "…" * bool(token)
-
-
-def masked_text(text: str, *tokens: str) -> str:
-    """A posted text, JSON or not, as it may be kept: the `Token` field and every token given masked, nothing that cannot be stored."""
-    for token in filter(None, tokens):
-        text = text.replace(token, masked(token))
-    return storable(_TOKEN_FIELD.sub(lambda found: f'{found[1]}"{masked(found[2].strip(chr(34)))}"', text))

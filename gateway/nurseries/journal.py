@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import trio
 
-from gateway.calls.envelope import masked, masked_text, read_body, token_of
+from gateway.calls.envelope import read_body, token_of
 from gateway.errors import GatewayError, StoreRejected, StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.ports import Appended, IncomingEvent, Store, StoredEvent
@@ -202,8 +202,8 @@ class Journal:
             try:
                 await self._store.reject_event(
                     kind=event.kind,
-                    token=masked(token_of(read_body(event.raw_body.encode()))),
-                    raw_body=masked_text(event.raw_body),
+                    token=token_of(read_body(event.raw_body.encode())),
+                    raw_body=event.raw_body,
                     reason=f"event_refused: {reason}",
                     received_at=event.received_at,
                 )

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 
-from gateway.calls.envelope import Body, EnvelopeError, body_hash, masked, masked_text, read_body, token_of, unique_id_of
+from gateway.calls.envelope import Body, EnvelopeError, body_hash, read_body, token_of, unique_id_of
 from gateway.directory import AmbiguousEnterprise, Directory
 from gateway.errors import GatewayError, StoreRejected, StoreUnavailable
 from gateway.metrics import Metrics
@@ -169,18 +169,16 @@ class Intake:
         return enterprise
 
     async def _keep(self, posted: _Posted, refusal: Refusal) -> None:
-        """Into `rejected_events`, if that can be done quickly."""
+        """Into `rejected_events`, if that can be done quickly. The store masks the tokens."""
         if refusal.problem is Problem.EVENT_REFUSED or self._rejects_now >= MAX_REJECTS_AT_ONCE:
             return
-        text = posted.raw.decode(errors="replace")
-        token = next(iter(posted.header_tokens), "")
         self._rejects_now += 1
         try:
             with trio.move_on_after(REJECT_SECONDS):
                 await self._store.reject_event(
                     kind=posted.kind,
-                    token=masked(token or _body_token(posted.raw)),
-                    raw_body=masked_text(text, *posted.header_tokens),
+                    token=posted.header_tokens[0] if posted.header_tokens else _body_token(posted.raw),
+                    raw_body=posted.raw.decode(errors="replace"),
                     reason=f"{refusal.problem.value}: {refusal}",
                     received_at=posted.at,
                 )

@@ -173,7 +173,7 @@ class _Front:
     def cut(self) -> None:
         """Close what is still open, so that none of Hypercorn's shielded sends can wait for a client that does not read."""
         if self._streams:
-            _log.warning("%d connections were cut with a request running", len(self._streams))
+            _log.warning("%d connections were cut", len(self._streams))
         for stream in self._streams:
             stream.socket.close()
 

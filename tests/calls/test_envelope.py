@@ -15,8 +15,6 @@ from gateway.calls.envelope import (
     NotJson,
     NotUtf8,
     body_hash,
-    masked,
-    masked_text,
     read_body,
     token_of,
     unique_id_of,
@@ -154,25 +152,6 @@ def test_the_unique_id_is_text_that_can_be_stored(text: str, unique_id: str) -> 
 )
 def test_the_token_is_text_or_a_whole_number(text: str, token: str) -> None:
     assert token_of(read_body(text.encode())) == token
-
-
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ('{"Token":"375290000900","a":1}', '{"Token":"…0900","a":1}'),
-        ('{"Token": 375290000900, "a":1}', '{"Token": "…0900", "a":1}'),
-        ('{"Token":"375290000900', '{"Token":"…0900"'),
-        ('{"Token":"abc"}', '{"Token":"…"}'),
-        ("x 375290000900 y \0", "x …0900 y \ufffd"),
-        ('{"Token":""}', '{"Token":""}'),
-    ],
-)
-def test_a_text_is_kept_without_its_token(text: str, kept: str) -> None:
-    assert masked_text(text, "375290000900", "") == kept
-
-
-def test_a_short_token_is_masked_wholly() -> None:
-    assert [masked(token) for token in ("", "abcd", "abcde")] == ["", "…", "…bcde"]
 
 
 def test_the_repr_of_a_body_shows_nothing_of_it() -> None:

@@ -168,7 +168,7 @@ async def test_without_the_database_all_of_the_batch_hear_it_at_once_and_the_nex
     assert [stored.unique_id for stored in bench.stored] == ["9"]
 
 
-async def test_one_bad_event_fails_alone_and_is_kept_masked(autojump_clock: MockClock, bench: Bench, nursery: trio.Nursery) -> None:
+async def test_one_bad_event_fails_alone_and_is_kept(autojump_clock: MockClock, bench: Bench, nursery: trio.Nursery) -> None:
     async def script(batch: Sequence[IncomingEvent]) -> None:
         if any(one.unique_id == "bad" for one in batch):
             raise StoreRejected("a value the database does not take")
@@ -185,7 +185,7 @@ async def test_one_bad_event_fails_alone_and_is_kept_masked(autojump_clock: Mock
     ]
     assert [stored.unique_id for stored in bench.stored] == ["1", "2", "3"]
     (row,) = bench.store.rejected
-    assert (row["kind"], row["token"], row["raw_body"]) == ("start", "…0900", '{"Token":"…0900"}')
+    assert (row["kind"], row["token"], row["raw_body"]) == ("start", "375290000900", '{"Token":"375290000900"}')
 
 
 async def test_the_database_that_goes_away_between_single_writes_takes_the_rest_with_it(

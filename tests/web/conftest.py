@@ -1,11 +1,11 @@
 """A public and an internal listener on real sockets, over a store that does what a test tells it."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import h11
@@ -16,11 +16,12 @@ from gateway.calls.envelope import Body
 from gateway.directory import Directory
 from gateway.metrics import Metrics
 from gateway.nurseries.journal import Journal
-from gateway.ports import Appended, EnterpriseConfig, IncomingEvent, Store, StoredEvent
+from gateway.ports import Appended, EnterpriseConfig, IncomingEvent, StoredEvent
 from gateway.web.asgi import App
 from gateway.web.intake import Intake
 from gateway.web.listeners import serve_app
 from gateway.web.public import OnUpdate, create_public_app
+from tester.memory import MemoryStore
 
 JUNE = EnterpriseConfig(number="0367", name="june", token="375290000900", secret="s3cret-of-june")
 MAY = EnterpriseConfig(number="0368", name="may", token="375290000901")
@@ -32,37 +33,30 @@ TWINS = (
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
-@attrs.define(eq=False)
-class ScriptedStore:
-    """Appends in memory. `before_append` is awaited first and may raise or wait; so may `before_reject`."""
+class ScriptedStore(MemoryStore):
+    """Awaits `before_append` and `before_reject`, which may raise or wait, and remembers what was appended new."""
 
-    events: list[IncomingEvent] = attrs.field(factory=list[IncomingEvent])
-    rejected: list[dict[str, Any]] = attrs.field(factory=list[dict[str, Any]])
-    batches: list[int] = attrs.field(factory=list[int])
-    before_append: Callable[[Sequence[IncomingEvent]], Any] | None = None
-    before_reject: Callable[[], Any] | None = None
-    appended: trio.Event = attrs.field(factory=trio.Event)
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[IncomingEvent] = []
+        self.batches: list[int] = []
+        self.before_append: Callable[[Sequence[IncomingEvent]], Awaitable[None]] | None = None
+        self.before_reject: Callable[[], Awaitable[None]] | None = None
+        self.appended = trio.Event()
 
     async def append_events(self, batch: Sequence[IncomingEvent]) -> Sequence[Appended]:
         if self.before_append is not None:
             await self.before_append(batch)
+        appended = await super().append_events(batch)
         self.batches.append(len(batch))
-        return [self._append(event) for event in batch]
-
-    def _append(self, event: IncomingEvent) -> Appended:
+        self.events += [event for event, result in zip(batch, appended, strict=True) if not result.duplicate]
         self.appended.set()
-        if event.kind in {"start", "dial", "hangup"}:
-            for number, known in enumerate(self.events, 1):
-                same = (known.enterprise_number, known.kind, known.unique_id, known.body_hash)
-                if same == (event.enterprise_number, event.kind, event.unique_id, event.body_hash):
-                    return Appended(event_id=number, duplicate=True)
-        self.events.append(event)
-        return Appended(event_id=len(self.events))
+        return appended
 
     async def reject_event(self, **row: Any) -> None:
         if self.before_reject is not None:
             await self.before_reject()
-        self.rejected.append(row)
+        await super().reject_event(**row)
 
 
 @attrs.frozen
@@ -155,11 +149,10 @@ async def open_door(
     metrics = Metrics()
     stored: list[StoredEvent] = []
     traced: list[tuple[str, str, Body]] = []
-    port = cast(Store, store)
-    journal = Journal(port, on_stored=stored.extend, metrics=metrics, max_waiting_items=max_waiting_items)
+    journal = Journal(store, on_stored=stored.extend, metrics=metrics, max_waiting_items=max_waiting_items)
     app: App = Intake(
         rest=create_public_app(on_update=on_update),
-        store=port,
+        store=store,
         journal=journal,
         directory=directory,
         metrics=metrics,
