@@ -49,7 +49,7 @@ class FakeTransport(httpx.AsyncBaseTransport):
             case Cut.HALF:
                 return httpx.Response(answer.status, headers=headers, stream=_HalfStream(answer.body, request))
             case Cut.NOTHING:
-                return httpx.Response(answer.status, headers=headers, content=answer.body)
+                return httpx.Response(answer.status, headers=headers, stream=httpx.ByteStream(answer.body))
 
 
 class _HalfStream(httpx.AsyncByteStream):
