@@ -1,0 +1,1 @@
+"""Load, latency and the peers they are compared with. Figures are printed, never asserted; see docs/benchmarks.md."""
