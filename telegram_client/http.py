@@ -10,7 +10,6 @@ The Bot API carries the token in the URL (Bot API, "Making requests"), so a URL 
 
 import logging
 import re
-from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
@@ -169,12 +168,16 @@ class HttpClient:
                 raise _Unusable("a compressed answer that was not asked for")
             parts: list[bytes] = []
             size = 0
-            async with aclosing(response.aiter_raw()) as stream:
-                async for part in stream:
+            # Too much is cut off by cancellation, which runs through the generators nested inside; leaving the loop would leave them hanging.
+            with anyio.CancelScope() as reading:
+                async for part in response.aiter_raw():
                     size += len(part)
                     if size > max_bytes:
-                        raise _Unusable(f"HTTP {response.status_code} with more than {max_bytes} bytes")
-                    parts.append(part)
+                        reading.cancel()
+                    else:
+                        parts.append(part)
+            if size > max_bytes:
+                raise _Unusable(f"HTTP {response.status_code} with more than {max_bytes} bytes")
         finally:
             await response.aclose()
         return RawAnswer(status=response.status_code, body=b"".join(parts), retry_after=headers.get("retry-after", ""))

@@ -68,7 +68,7 @@ class FakeTelegram(TelegramCore):
         return total
 
     async def until(self, seen: Callable[[], bool]) -> None:
-        """Return as soon as `seen()` is true; it is asked again after every change of a message."""
+        """Return as soon as `seen()` is true; it is asked again after every request and every change of a message."""
         while not seen():
             await self.changed.wait()
 

@@ -96,6 +96,7 @@ class TelegramCore:
         bot = self.bots.get(token)
         received = Received(at=trio.current_time(), bot_id=bot.bot_id if bot else None, method=method, chat_id=chat_id)
         self.requests.append(received)
+        self._stir()
         fault = take_fault(self.faults, method, chat_id)
         if fault is not None and fault.kind is FaultKind.DELAY:
             await trio.sleep(fault.seconds)
@@ -106,6 +107,7 @@ class TelegramCore:
         if fault is not None:
             answer = await _spoil(fault, answer)
         received.status = answer.status if answer.cut in (Cut.NOTHING, Cut.HALF) else 0
+        self._stir()
         return answer
 
     async def _answer(self, token: str, method: str, params: Mapping[str, Any] | None) -> Answer:
@@ -260,6 +262,9 @@ class TelegramCore:
     def _tell(self, change: Change) -> None:
         for listener in self.on_change:
             listener(change)
+        self._stir()
+
+    def _stir(self) -> None:
         self.changed.set()
         self.changed = trio.Event()
 
