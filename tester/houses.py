@@ -1,0 +1,83 @@
+"""Both stores behind one door, each with a way to see what its protocol does not tell. For the contract suite."""
+
+from typing import Protocol
+
+import attrs
+
+from gateway.ports import Store
+from sql.driver import Row
+from sql.pool import Pool
+from sql.rows import clean_key
+from sql.store import PostgresStore
+from tester.memory import MemoryStore
+
+
+class House(Protocol):
+    """A store and the columns of it that nobody reads back."""
+
+    @property
+    def store(self) -> Store:
+        """What is under test."""
+        ...
+
+    async def flags(self, event_id: int) -> tuple[bool, bool, str]:
+        """Of an event: processed, telegram_sent, error."""
+        ...
+
+    async def rejected(self) -> list[tuple[str, str, str, str]]:
+        """Kind, token, body and reason of each refused event, the oldest first."""
+        ...
+
+    async def dead_reason(self, enterprise_number: str, bot_token: str, chat_id: int) -> str:
+        """Why a subscription ended."""
+        ...
+
+
+@attrs.frozen
+class MemoryHouse:
+    """The store in memory."""
+
+    store: MemoryStore
+
+    async def flags(self, event_id: int) -> tuple[bool, bool, str]:
+        """As House says."""
+        store = self.store
+        return store.is_processed(event_id), store.is_sent(event_id), store.error_of(event_id)
+
+    async def rejected(self) -> list[tuple[str, str, str, str]]:
+        """As House says."""
+        return [(one.kind, one.token, one.raw_body, one.reason) for one in self.store.rejected]
+
+    async def dead_reason(self, enterprise_number: str, bot_token: str, chat_id: int) -> str:
+        """As House says."""
+        return self.store.dead_reason_of(enterprise_number, bot_token, chat_id)
+
+
+@attrs.frozen
+class PostgresHouse:
+    """The store in PostgreSQL."""
+
+    store: PostgresStore
+    pool: Pool
+
+    async def flags(self, event_id: int) -> tuple[bool, bool, str]:
+        """As House says."""
+        row = await self.pool.fetchrow("select processed, telegram_sent, error from call_events where id = $1", event_id)
+        assert row is not None
+        return row["processed"], row["telegram_sent"], row["error"]
+
+    async def rejected(self) -> list[tuple[str, str, str, str]]:
+        """As House says."""
+        found: list[Row] = await self.pool.fetch("select event_type, token, raw_body, reason from rejected_events order by id")
+        return [(row["event_type"], row["token"], row["raw_body"], row["reason"]) for row in found]
+
+    async def dead_reason(self, enterprise_number: str, bot_token: str, chat_id: int) -> str:
+        """As House says."""
+        reason = await self.pool.fetchval(
+            "select dead_reason from telegram_users where enterprise_number = $1 and bot_token = $2 and tg_id = $3",
+            clean_key(enterprise_number),
+            bot_token,
+            chat_id,
+        )
+        assert isinstance(reason, str)
+        return reason
