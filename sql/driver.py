@@ -276,8 +276,8 @@ class Connection(Session):
         finally:
             if abort:
                 # PostgreSQL: ROLLBACK outside a transaction block still ends the implicit transaction of a pipeline. Within a block
-                # its owner rolls back; the empty statement only collects what is under way.
-                await self.undo("" if self.depth else "ROLLBACK")  # noqa: ASYNC102  (shields itself, with a deadline)
+                # its owner rolls back, and here only the answers are collected.
+                await self.undo(*(() if self.depth else ("ROLLBACK",)))  # noqa: ASYNC102  (shields itself, with a deadline)
             self._pipeline_depth = 0
             try:
                 self.pgconn.exit_pipeline_mode()
@@ -286,7 +286,7 @@ class Connection(Session):
 
     async def settle(self) -> None:
         """In a pipeline: wait for the answers to everything queued and raise the first error."""
-        if self._queue:
+        if self._queue.unsettled:
             await self.run(self._sync_gen())
 
     def _enter_gen(self) -> Generator[Wait, Ready, None]:
@@ -336,7 +336,7 @@ class Connection(Session):
             await self._query(sql, (), simple=True)
 
     async def undo(self, *statements: str) -> None:
-        """Carry out forms of ROLLBACK behind whatever is still under way, also in a cancelled scope, within `ABANDON_SECONDS`.
+        """Collect what is still under way and carry out forms of ROLLBACK, also in a cancelled scope, within `ABANDON_SECONDS`.
 
         Does not raise for the database: a connection that cannot be brought back is closed, and then the server rolls back.
         """
@@ -344,16 +344,24 @@ class Connection(Session):
             return
         with trio.move_on_after(ABANDON_SECONDS, shield=True):
             try:
-                for sql in statements:
-                    try:
-                        await self.command(sql)
-                    except (QueryRejected, ServerBusy):
-                        # In a pipeline that is the error of a command queued before, which made the server skip this one.
-                        await self.command(sql)
+                await self._undo(statements)
                 return
             except GatewayError:
                 pass
         self.close()
+
+    async def _undo(self, statements: Sequence[str]) -> None:
+        for sql in statements:
+            try:
+                await self.command(sql)
+            except (QueryRejected, ServerBusy):
+                # In a pipeline that is the error of a command queued before, which made the server skip this one.
+                await self.command(sql)
+        if self._pipeline_depth and not statements:
+            try:
+                await self.run(self._sync_gen())
+            except (QueryRejected, ServerBusy):
+                return  # known to whoever undoes
 
     async def reset(self) -> bool:
         """Make the connection fit for another owner: roll back what was left open. False when it had to be closed. Bounded, as `undo`."""

@@ -44,8 +44,10 @@ class CommandQueue:
         self._pending: deque[Queued] = deque()
         self._failure: PGresult | None = None
 
-    def __len__(self) -> int:
-        return len(self._pending)
+    @property
+    def unsettled(self) -> bool:
+        """Whether a sync has something to take in or to report."""
+        return bool(self._pending) or self._failure is not None
 
     def add(self, prepares: Statement | None = None) -> Queued:
         """Call it right after sending a command."""

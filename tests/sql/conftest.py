@@ -38,10 +38,14 @@ class Proxy:
         self.flowing.set()
         await self.nursery.start(self._serve)
 
-    def stop(self) -> None:
-        """Refuse connections and break off those there are: the server is gone."""
+    def refuse(self) -> None:
+        """No new connections; those there are go on."""
         assert self._listening is not None
         self._listening.cancel()
+
+    def stop(self) -> None:
+        """Refuse connections and break off those there are: the server is gone."""
+        self.refuse()
         self.cut()
 
     def cut(self) -> None:
