@@ -168,7 +168,7 @@ class HttpClient:
                 raise _Unusable("a compressed answer that was not asked for")
             parts: list[bytes] = []
             size = 0
-            # Too much is cut off by cancellation, which runs through the generators nested inside; leaving the loop would leave them hanging.
+            # Cut off by cancellation, which ends all the generators nested inside; leaving the loop would leave them hanging.
             with anyio.CancelScope() as reading:
                 async for part in response.aiter_raw():
                     size += len(part)
