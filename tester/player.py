@@ -94,7 +94,7 @@ class Player:
         try:
             # The total as well: a client's timeout counts anew for every part of an answer.
             with trio.fail_after(self.timeout_seconds):
-                response = await client.post(f"/{posted.kind}", json=dict(posted.body), headers={"Token": token.encode()} if token else {})
+                response = await client.post(f"/{posted.kind}", json=dict(posted.body), headers={b"Token": token.encode()} if token else {})
         except (httpx.TimeoutException, trio.TooSlowError):
             error = f"no answer within {self.timeout_seconds:g} s"
             return Delivery(posted=posted, latency_seconds=trio.current_time() - began, error=error)
@@ -107,7 +107,7 @@ class Player:
 def _delivery(posted: Posted, latency_seconds: float, response: httpx.Response) -> Delivery:
     answer = _answer(response)
     event_id = answer.get("event_id")
-    accepted = response.status_code == httpx.codes.OK and isinstance(event_id, int)
+    accepted = response.status_code == 200 and isinstance(event_id, int)
     return Delivery(
         posted=posted,
         latency_seconds=latency_seconds,

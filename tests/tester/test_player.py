@@ -23,8 +23,8 @@ class Gateway:
         self.seen: list[tuple[float, httpx.Request]] = []
         self._answer = answer
 
-    def player(self, **how: float) -> Player:
-        return Player(base_url=BASE_URL, transport=httpx.MockTransport(self._handle), **how)
+    def player(self, speed: float = 1.0) -> Player:
+        return Player(base_url=BASE_URL, transport=httpx.MockTransport(self._handle), speed=speed)
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         self.seen.append((trio.current_time(), request))
@@ -85,11 +85,8 @@ async def test_what_is_not_a_200_with_an_event_id_is_told_as_an_error() -> None:
             httpx.Response(503, content=b""),
         ]
     )
-
-    async def answer(_: httpx.Request) -> httpx.Response:
-        return next(answers)
-
-    report = await Gateway(answer).player().play(script(0, 0, 0, 0))
+    transport = httpx.MockTransport(lambda _: next(answers))
+    report = await Player(base_url=BASE_URL, transport=transport).play(script(0, 0, 0, 0))
     assert [delivery.error for delivery in report.deliveries] == [
         "401: unknown Token",
         '200: {"status":"ok"}',
