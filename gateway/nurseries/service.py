@@ -1,10 +1,10 @@
 """The service: the tree of nurseries, the order of start and of shutdown. It knows its rooms and none of the adapters behind them.
 
-    workers   listener, janitor, polls, gauges
+    workers   listener, janitor, polls, gauges; the inner doors (health, figures), open all the time
     └─ events   couriers, and one child for each card that has changed
        └─ laning   the lanes, which start those
           └─ writing   the journal, which feeds the lanes
-             └─ front   the listeners; they stop first
+             └─ front   the doors where events come in; they stop first
 
 So the end is the way of an event: each nursery is left when what feeds it has ended, and has the one deadline of the drain.
 
@@ -47,10 +47,19 @@ log = logging.getLogger(__name__)
 # With what the front needs this stays within the three seconds that are promised beyond `drain_seconds`.
 LAST_WORDS_SECONDS = 2.0
 GAUGE_SECONDS = 5.0
+MIGRATIONS_SECONDS = 1.0
 
 
 # A listener: serves until `shutdown_trigger` returns, is started with the addresses really bound. As `gateway.web.listeners.serve_app`.
 Door = Callable[..., Awaitable[None]]
+
+
+@attrs.frozen(kw_only=True)
+class Doors:
+    """The listeners by name. `front` opens last and closes first; `inside` (health, figures) is there all the time."""
+
+    front: Mapping[str, Door]
+    inside: Mapping[str, Door]
 
 
 @attrs.frozen(kw_only=True)
@@ -65,8 +74,7 @@ class Outside:
     board_of: Callable[[tzinfo, Mapping[str, str]], Calls]
     notices: Notices
     poll_api_of: Callable[[str], BotApi]
-    # By name ("public", "internal"), made of the running service.
-    doors_of: Callable[["Running"], Mapping[str, Door]]
+    doors_of: Callable[["Running"], Doors]
     updates: BotUpdates = BotUpdates.POLLING
     public_base_url: str = ""
     drain_seconds: float
@@ -84,6 +92,7 @@ class Running:
     lanes: Lanes
     delivery: Delivery
     polls: Polls
+    listener: Listener
     replayed: bool = False
     listening: bool = False
 
@@ -120,11 +129,16 @@ class Service:
         async with trio.open_nursery() as workers:
             async with trio.open_nursery() as events:
                 async with trio.open_nursery() as laning:
-                    running = await self._start(workers, events, laning)
+                    running = self._compose(events, laning)
+                    doors = outside.doors_of(running)
+                    addresses = await _open(doors.inside, workers, trio.sleep_forever)
+                    await self._start(running, workers)
                     async with trio.open_nursery() as writing:
                         await writing.start(running.journal.run)
                         async with trio.open_nursery() as front:
-                            task_status.started(await self._open_doors(running, front))
+                            addresses |= await _open(doors.front, front, self._stop.wait)
+                            running.listening = True
+                            task_status.started(addresses)
                             await self._stop.wait()
                             deadline = trio.current_time() + outside.drain_seconds
                             running.listening = False
@@ -148,7 +162,7 @@ class Service:
             workers.cancel_scope.cancel()
         _tell(self.left, outside.metrics)
 
-    async def _start(self, workers: trio.Nursery, events: trio.Nursery, laning: trio.Nursery) -> Running:
+    def _compose(self, events: trio.Nursery, laning: trio.Nursery) -> Running:
         outside = self._outside
         recipients = Recipients(outside.store, patience=outside.patience)
         office = PostOffice(store=outside.store, clock=outside.clock, patience=outside.patience, metrics=outside.metrics)
@@ -187,21 +201,25 @@ class Service:
             patience=outside.patience,
             on_change=(recipients.refresh, polls.refresh),
         )
-        running = Running(journal=journal, lanes=lanes, delivery=delivery, polls=polls)
-        await workers.start(listener.run)
-        await lanes.start()
-        running.replayed = True
-        workers.start_soon(polls.run)
-        workers.start_soon(self._keep_house)
-        workers.start_soon(self._gauge, running)
-        return running
+        return Running(journal=journal, lanes=lanes, delivery=delivery, polls=polls, listener=listener)
 
-    async def _open_doors(self, running: Running, front: trio.Nursery) -> Mapping[str, Sequence[str]]:
-        addresses: dict[str, Sequence[str]] = {}
-        for name, door in self._outside.doors_of(running).items():
-            addresses[name] = await front.start(partial(door, shutdown_trigger=self._stop.wait))
-        running.listening = True
-        return addresses
+    async def _start(self, running: Running, workers: trio.Nursery) -> None:
+        workers.start_soon(self._gauge, running)
+        await self._await_migrations()
+        await workers.start(running.listener.run)
+        await running.lanes.start()
+        running.replayed = True
+        workers.start_soon(running.polls.run)
+        workers.start_soon(self._keep_house)
+
+    async def _await_migrations(self) -> None:
+        """A database that lacks tables is not ours to change here: `gateway migrate` is asked for, and waited for."""
+        told = False
+        while missing := await self._outside.patience.with_store("migrations", self._outside.store.missing_migrations):
+            if not told:
+                log.warning("the database lacks migrations (%s): waiting for `gateway migrate`", ", ".join(missing))
+                told = True
+            await trio.sleep(MIGRATIONS_SECONDS)
 
     async def _keep_house(self) -> None:
         outside = self._outside
@@ -213,6 +231,10 @@ class Service:
             self._outside.metrics.calls_open(running.lanes.open_calls)
             self._outside.measure()
             await trio.sleep(GAUGE_SECONDS)
+
+
+async def _open(doors: Mapping[str, Door], nursery: trio.Nursery, stop: Callable[[], Awaitable[object]]) -> dict[str, Sequence[str]]:
+    return {name: await nursery.start(partial(door, shutdown_trigger=stop)) for name, door in doors.items()}
 
 
 def _config_of(directory: Directory, number: str) -> EnterpriseConfig | None:

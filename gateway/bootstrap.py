@@ -1,0 +1,153 @@
+"""Putting the gateway together: the only module that chooses adapters. PostgreSQL, the Bot API over HTTP, the wall clock, the web."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import tzinfo
+from functools import partial
+
+import attrs
+
+from gateway.calls.envelope import Body, token_of, unique_id_of
+from gateway.cards.board import Board, Timing
+from gateway.directory import Directory
+from gateway.logs import Trace
+from gateway.metrics import Metrics
+from gateway.nurseries.bots import Bot, Bots
+from gateway.nurseries.clock import wall_clock
+from gateway.nurseries.service import Doors, Outside, Running, Service
+from gateway.ports import EnterpriseConfig
+from gateway.settings import EMBEDDED, BotUpdates, Settings
+from gateway.web.health import Health
+from gateway.web.intake import Intake
+from gateway.web.internal import create_internal_app
+from gateway.web.listeners import serve_app
+from gateway.web.public import create_public_app
+from sql.driver import connect
+from sql.embedded import embedded_server
+from sql.migrate import migrate
+from sql.pool import Pool, open_pool
+from sql.store import PostgresStore
+from telegram_client.api import BotApi
+from telegram_client.http import HttpClient
+from telegram_client.limits import BotLimits
+
+# sql/queries/subscriptions.sql and configuration.sql: every write to the configuration tables tells this channel.
+CHANNEL = "gateway_configuration"
+# A request that runs while everything ends is a look at health or figures; nothing is lost with it.
+INSIDE_GRACEFUL_SECONDS = 0.2
+
+
+@attrs.frozen(kw_only=True)
+class Gateway:
+    """A gateway ready to run: `await nursery.start(gateway.service.run)` gives its addresses by door ("public", "internal").
+
+    It ends after `gateway.service.stop()`. `database_url` is where its database really is, also when it is the embedded one.
+    """
+
+    service: Service
+    store: PostgresStore
+    directory: Directory
+    metrics: Metrics
+    database_url: str = attrs.field(repr=False)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncGenerator[str]:
+    """The URL of the database of these settings while the block runs.
+
+    The embedded server is started, brought up to date, and stopped at the end. Another one is neither waited for nor changed.
+    Raises: `SettingsError`, `StoreUnavailable`, `MigrationError`, for the embedded server only.
+    """
+    if settings.database_url != EMBEDDED:
+        yield settings.database_url
+        return
+    async with embedded_server(settings.data_dir) as url:
+        await migrate(url)
+        yield url
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> AsyncGenerator[Gateway]:
+    """Everything a gateway needs, open while the block runs; run it in a nursery of your own.
+
+    Args:
+        settings: port 0 in a bind takes a free port; the real addresses come with the start of `Service.run`.
+        trace: writes down the events of traced enterprises (`gateway.logs.open_logs`).
+
+    At the end, also when cancelled, connections are closed and the embedded server is stopped. Nothing may use the gateway then.
+    """
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(open_database(settings))
+        pool = await stack.enter_async_context(open_pool(url))
+        http = await stack.enter_async_context(HttpClient())
+        # A long poll holds its connection for a minute: on a pool of their own, polls take none from the messages.
+        poll_http = await stack.enter_async_context(HttpClient())
+        store, directory, metrics = PostgresStore(pool), Directory(), Metrics()
+        outside = Outside(
+            store=store,
+            directory=directory,
+            bots=Bots(lambda token: Bot(BotApi(token, http, settings.telegram_base_url), BotLimits())),
+            clock=wall_clock,
+            metrics=metrics,
+            board_of=_board_maker(settings),
+            notices=partial(_notices, url),
+            poll_api_of=lambda token: BotApi(token, poll_http, settings.telegram_base_url),
+            doors_of=lambda running: _doors(settings, running, store, directory, metrics, trace or Trace({})),
+            updates=settings.bot_updates,
+            public_base_url=settings.public_base_url,
+            drain_seconds=settings.drain_seconds,
+            retention_days=settings.retention_days,
+            measure=partial(_measure, pool, metrics),
+        )
+        yield Gateway(service=Service(outside), store=store, directory=directory, metrics=metrics, database_url=url)
+
+
+def _board_maker(settings: Settings) -> Callable[[tzinfo, Mapping[str, str]], Board]:
+    timing = Timing(closing_grace_seconds=settings.closing_grace_seconds, open_call_seconds=settings.open_call_seconds)
+
+    def make(zone: tzinfo, line_rules: Mapping[str, str]) -> Board:
+        return Board(zone=zone, line_rules=line_rules, timing=timing)
+
+    return make
+
+
+def _doors(settings: Settings, running: Running, store: PostgresStore, directory: Directory, metrics: Metrics, trace: Trace) -> Doors:
+    health = Health(store=store, replayed=lambda: running.replayed, listening=lambda: running.listening)
+    on_update = running.polls.on_update if settings.bot_updates is BotUpdates.WEBHOOK else None
+
+    def write_down(enterprise: EnterpriseConfig, kind: str, body: Body) -> None:
+        trace.trace_event(enterprise.number, kind=kind, token=token_of(body), unique_id=unique_id_of(body), body_text=body.text)
+
+    intake = Intake(
+        rest=create_public_app(on_update=on_update),
+        store=store,
+        journal=running.journal,
+        directory=directory,
+        metrics=metrics,
+        clock=wall_clock,
+        trace=write_down,
+    )
+    inside = create_internal_app(health=health, metrics=metrics)
+    return Doors(
+        front={"public": partial(serve_app, intake, [str(bind) for bind in settings.bind])},
+        inside={
+            "internal": partial(serve_app, inside, [str(bind) for bind in settings.internal_bind], graceful_seconds=INSIDE_GRACEFUL_SECONDS)
+        },
+    )
+
+
+@asynccontextmanager
+async def _notices(url: str) -> AsyncGenerator[AsyncIterable[object]]:
+    connection = await connect(url)
+    try:
+        await connection.listen(CHANNEL)
+        yield connection.notifications()
+    finally:
+        connection.close()
+
+
+def _measure(pool: Pool, metrics: Metrics) -> None:
+    statistics = pool.statistics()
+    metrics.pool_connections("open", statistics.size)
+    metrics.pool_connections("idle", statistics.idle)
+    metrics.pool_connections("waiting", statistics.waiting)

@@ -1,0 +1,180 @@
+"""A whole gateway in virtual time: the real service and its rooms, the store in memory, a Telegram without sockets, no doors."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import attrs
+import trio
+
+from gateway.cards.board import Board, Timing
+from gateway.directory import Directory
+from gateway.metrics import Metrics
+from gateway.nurseries.bots import Bot, Bots
+from gateway.nurseries.clock import TrioClock
+from gateway.nurseries.patience import Patience
+from gateway.nurseries.service import Doors, Outside, Running, Service
+from gateway.ports import EnterpriseConfig, IncomingEvent, LineConfig, ManagerConfig, Store
+from gateway.settings import BotUpdates
+from telegram_client.api import BotApi
+from telegram_client.http import HttpClient
+from telegram_client.limits import BotLimits
+from tester.fakes.telegram import FakeMessage, FakeTelegram
+from tester.memory import MemoryStore
+
+NOON = datetime(2025, 10, 1, 9, 0, tzinfo=UTC)
+BOT = "123456:TEST"
+NUMBER = "0367"
+HOST = "375290000367"
+JUNE = EnterpriseConfig(
+    number=NUMBER,
+    name="june",
+    token=HOST,
+    bot_token=BOT,
+    lines=(LineConfig(line_id="0001363", name="A1 основная"),),
+    managers=(ManagerConfig(extension="151", last_name="Петрова", first_name="Анна", middle_name="Игоревна"),),
+    subscribers=(1001,),
+)
+
+
+@attrs.define(eq=False)
+class Process:
+    """One run of the gateway. `kill` is what `kill -9` is: nothing gets to say a last word that a shield does not give it."""
+
+    service: Service
+    running: Running
+    scope: trio.CancelScope
+    ended: trio.Event
+
+    async def kill(self) -> None:
+        self.scope.cancel()
+        await self.ended.wait()
+
+    async def stop(self) -> None:
+        self.service.stop()
+        await self.ended.wait()
+
+
+@attrs.define(eq=False, kw_only=True)
+class House:
+    """What outlives a process: the store and Telegram. `start` runs a gateway on them."""
+
+    nursery: trio.Nursery
+    http: HttpClient
+    telegram: FakeTelegram
+    store: MemoryStore
+    clock: TrioClock
+    drain_seconds: float = 10.0
+    updates: BotUpdates = BotUpdates.OFF
+    timing: Timing = attrs.field(factory=Timing)
+    seen_store: Store | None = None
+    directory: Directory = attrs.field(factory=Directory)
+    notify: trio.Event = attrs.field(factory=trio.Event)
+    board: type[Board] = Board
+    running: Running | None = None
+
+    async def configure(self, *enterprises: EnterpriseConfig) -> None:
+        await self.store.upsert_enterprises(enterprises)
+        self.notify.set()
+
+    async def start(self) -> Process:
+        box: list[Running] = []
+
+        def no_doors(running: Running) -> Doors:
+            box.append(running)
+            return Doors(front={}, inside={})
+
+        service = Service(
+            Outside(
+                store=self.seen_store or self.store,
+                directory=self.directory,
+                bots=Bots(lambda token: Bot(BotApi(token, self.http, "http://telegram.test"), BotLimits())),
+                clock=self.clock,
+                metrics=Metrics(),
+                board_of=lambda zone, rules: self.board(zone=zone, line_rules=rules, timing=self.timing),
+                notices=self._notices,
+                poll_api_of=lambda token: BotApi(token, self.http, "http://telegram.test"),
+                doors_of=no_doors,
+                updates=self.updates,
+                drain_seconds=self.drain_seconds,
+                retention_days=90,
+                patience=Patience(jitter=lambda: 1.0),
+                jitter=lambda: 1.0,
+            )
+        )
+        scope, ready, ended = trio.CancelScope(), trio.Event(), trio.Event()
+
+        async def live() -> None:
+            with scope:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(service.run)
+                    ready.set()
+            ended.set()
+
+        self.nursery.start_soon(live)
+        await ready.wait()
+        self.running = box[-1]
+        return Process(service, box[-1], scope, ended)
+
+    @asynccontextmanager
+    async def _notices(self) -> AsyncGenerator[AsyncIterable[object]]:
+        async def each() -> AsyncGenerator[object]:
+            while True:
+                await self.notify.wait()
+                self.notify = trio.Event()
+                yield "changed"
+
+        notices = each()
+        try:
+            yield notices
+        finally:
+            await notices.aclose()
+
+    async def post(self, kind: str, unique_id: str = "1.1", *, number: str = NUMBER, **fields: Any) -> int:
+        """What the front door does with an event: stored for certain when this returns."""
+        assert self.running is not None
+        event = webhook(kind, unique_id, at=self.clock(), number=number, **fields)
+        return (await self.running.journal.submit(event).wait()).event_id
+
+    async def ring(self, unique_id: str = "1.1", **fields: Any) -> None:
+        """A call comes in and rings at 151."""
+        await self.post("start", unique_id, **fields)
+        await self.post("dial", unique_id, Extensions=["151"], **fields)
+
+    async def hang_up(self, unique_id: str = "1.1", *, status: str = "2", seconds: int = 65, **fields: Any) -> int:
+        times = {"DateReceived": "2025-10-01 12:00:00", "StartTime": "2025-10-01 12:00:00"}
+        end = f"2025-10-01 12:{seconds // 60:02}:{seconds % 60:02}"
+        return await self.post("hangup", unique_id, CallStatus=status, Extensions=["151"], **times, EndTime=end, **fields)
+
+    def texts(self, chat_id: int = 1001) -> list[str]:
+        """First lines of the living messages of a chat."""
+        return [message.text.split("\n")[0] for message in self.telegram.living(chat_id)]
+
+    def messages(self, chat_id: int = 1001, bot: str = BOT) -> tuple[FakeMessage, ...]:
+        """All messages ever sent to a chat."""
+        return self.telegram.chat(bot, chat_id).all_messages
+
+    def requests(self, method: str | None = None) -> int:
+        return sum(1 for request in self.telegram.requests if method in (None, request.method))
+
+
+def webhook(kind: str, unique_id: str, *, at: datetime, number: str = NUMBER, **fields: Any) -> IncomingEvent:
+    """An event of an incoming call on line 0001363, as the front door makes it of a body."""
+    body: dict[str, Any] = {"Token": HOST, "UniqueId": unique_id, "Phone": "375290001234", "CallType": 0, "Trunk": "0001363", **fields}
+    text = json.dumps(body, ensure_ascii=False)
+    return IncomingEvent(
+        enterprise_number=number, kind=kind, unique_id=unique_id, raw_body=text, body_hash=sha256(text.encode()).digest(), received_at=at
+    )
+
+
+@asynccontextmanager
+async def open_house(nursery: trio.Nursery) -> AsyncGenerator[House]:
+    """A house with one enterprise and one subscriber, nothing running yet. `nursery` is where its processes live."""
+    telegram, clock = FakeTelegram(), TrioClock(NOON)
+    async with HttpClient(transport=telegram.transport()) as http:
+        house = House(nursery=nursery, http=http, telegram=telegram, store=MemoryStore(now=clock), clock=clock)
+        await house.configure(JUNE)
+        yield house
