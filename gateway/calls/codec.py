@@ -46,8 +46,7 @@ def decode(kind: str, body: Body, *, event_id: int, at: datetime, zone: tzinfo, 
 def decode_text(kind: str, raw_body: str, *, event_id: int, at: datetime, zone: tzinfo, data_source: str = "live") -> events.AnyEvent | None:
     """As `decode`, from the stored text. A text that is no JSON object counts as an empty one."""
     try:
-        # Numbers stay text: a number with 5,000 digits is valid JSON and must not stop us.
-        body = json.loads(raw_body, parse_int=_keep, parse_float=_keep, parse_constant=_keep)
+        body = _JSON.decode(raw_body)
     except (ValueError, RecursionError):
         body = None
     return decode(kind, body if isinstance(body, dict) else {}, event_id=event_id, at=at, zone=zone, data_source=data_source)
@@ -55,6 +54,10 @@ def decode_text(kind: str, raw_body: str, *, event_id: int, at: datetime, zone: 
 
 def _keep(text: str) -> str:
     return text
+
+
+# Numbers stay text: a number with 5,000 digits is valid JSON and must not stop us. (json.loads would make this decoder anew for each body.)
+_JSON = json.JSONDecoder(parse_int=_keep, parse_float=_keep, parse_constant=_keep)
 
 
 def _text(value: object) -> str:
@@ -97,8 +100,15 @@ def _extensions(value: object) -> tuple[str, ...]:
 
 
 def _time(value: object, zone: tzinfo) -> datetime | None:
+    text = _text(value)
+    if not text:
+        return None
     try:
-        return datetime.strptime(_text(value), "%Y-%m-%d %H:%M:%S").replace(tzinfo=zone).astimezone(UTC)
+        # fromisoformat is 20 times as fast as strptime, but takes other forms too; the separators leave only this one.
+        usual = len(text) == 19 and text[4] == text[7] == "-" and text[10] == " " and text[13] == text[16] == ":"
+        if usual:
+            return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

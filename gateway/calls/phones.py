@@ -20,7 +20,6 @@ MAX_PREFIX_DIGITS = 15
 # Enough for every number that is busy at one time; about 200 bytes each.
 _DISPLAY_CACHE_ITEMS = 8192
 
-_INTERNAL = re.compile(r"[0-9]{3,4}")
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 _LINE_RULE = re.compile(r"\+?([0-9]*)\{([0-9]{1,4})\}")
 _GROUP_BREAK = re.compile(r"[ -]+")
@@ -39,7 +38,8 @@ class LineRule:
 
 def is_internal(number: str) -> bool:
     """Whether this is an extension: exactly 3 or 4 decimal ASCII digits, nothing else."""
-    return _INTERNAL.fullmatch(number) is not None
+    # isdecimal alone would let other scripts' digits pass.
+    return 3 <= len(number) <= 4 and number.isascii() and number.isdecimal()
 
 
 def digits(number: str | None) -> str:
