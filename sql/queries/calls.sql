@@ -3,7 +3,8 @@
 -- name: commit_step
 -- Everything a step without merges writes, in one statement: outcomes, opened, released, records (a JSON array of rows).
 -- LIMIT cuts nothing off: it makes the planner expect one row instead of ten and take the primary key event by event. Otherwise a plan made
--- on a young table reads the whole table, and stays while the table grows (measured: 20 ms a step after a minute).
+-- on a young table reads the whole table, and stays while the table grows (measured: 20 ms a step after a minute). For the same reason
+-- the enterprise comes through the join: as a condition of its own it would promise one row of the whole table.
 -- The parts see one snapshot, so the caller takes what is opened and released in one step out of `opened`.
 -- Locks: rows of the events, of `live_calls` and of `calls` named; one lane writes one enterprise, so nobody waits here but for
 -- `record_shown`, which marks events of the same call. Indexes: call_events_pkey, live_calls_pkey, calls_pkey.
@@ -11,9 +12,9 @@ with understood as (
     update call_events e
     set processed = true, call_id = o.call_id, telegram_sent = e.telegram_sent or o.shown, error = o.error
     from (
-        select * from unnest($2::bigint[], $3::bigint[], $4::boolean[], $5::text[]) limit cardinality($2::bigint[])
-    ) as o (event_id, call_id, shown, error)
-    where e.id = o.event_id and e.enterprise_number = $1::text
+        select $1::text, u.* from unnest($2::bigint[], $3::bigint[], $4::boolean[], $5::text[]) as u limit cardinality($2::bigint[])
+    ) as o (enterprise_number, event_id, call_id, shown, error)
+    where e.id = o.event_id and e.enterprise_number = o.enterprise_number
 ), opened as (
     insert into live_calls (enterprise_number, call_id)
     select $1::text, o.call_id from unnest($6::bigint[]) as o (call_id)

@@ -34,7 +34,7 @@ delete from telegram_users where bot_token = $1::text and tg_id = $2::bigint
 -- Messages of the chat before it moved: what they said stays known, but their ids mean nothing in the new chat.
 -- Locks: the rows changed. No index: a chat moves a few times in a year, and reading the table once is cheaper than keeping one more.
 update telegram_messages m
-set chat_id = $3::bigint, message_id = null
+set chat_id = $3::bigint, message_id = null, superseded_message_id = null
 where m.bot_id = $1::text and m.chat_id = $2::bigint
     and not exists (
         select from telegram_messages n

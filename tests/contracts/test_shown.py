@@ -10,7 +10,7 @@ from tester.samples import BOT, NOON, NUMBER, enterprise, incoming, message
 
 
 async def test_a_message_comes_back_as_it_was_recorded(store: Store) -> None:
-    shown = message(5, text="📞 Звонок <b>&amp;</b>", stage=4)
+    shown = message(5, text="📞 Звонок <b>&amp;</b>", stage=4, superseded_message_id=76)
     await store.record_shown(shown, mark_events=True)
     assert list(await store.shown_of_calls(NUMBER, [5, 6])) == [shown]
     assert list(await store.shown_of_calls(NUMBER, [])) == []
