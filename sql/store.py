@@ -159,6 +159,7 @@ class PostgresStore:
             shown.sent_at,
             shown.updated_at,
             mark_events,
+            shown.superseded_message_id,
         )
 
     async def bury_recipient(self, *, bot_token: str, chat_id: int, reason: str, at: datetime) -> None:

@@ -165,9 +165,7 @@ class MemoryStore(MemorySubscribers):
         self._merge(number, rows.final_survivors(step.merged))
         for record in records:
             known = self._records.get((number, record.call_id))
-            self._records[number, record.call_id] = attrs.evolve(
-                record, uuid=known.uuid if known else record.uuid or str(uuid.uuid4())
-            )
+            self._records[number, record.call_id] = attrs.evolve(record, uuid=known.uuid if known else record.uuid or str(uuid.uuid4()))
         for call_id in step.released:
             live.pop(call_id, None)
         self._answered(None)
@@ -255,7 +253,9 @@ class MemoryStore(MemorySubscribers):
         for messages in self._messages.values():
             old = messages.pop((bot_id, chat_id), None)
             if old is not None:
-                messages.setdefault((bot_id, new_chat_id), attrs.evolve(old, chat_id=new_chat_id, message_id=None))
+                messages.setdefault(
+                    (bot_id, new_chat_id), attrs.evolve(old, chat_id=new_chat_id, message_id=None, superseded_message_id=None)
+                )
 
     # housekeeping
 
@@ -264,9 +264,7 @@ class MemoryStore(MemorySubscribers):
         await self._entered()
         understood = (logged.event for logged in self._log.values() if logged.processed)
         old_events = [
-            event.event_id
-            for event in understood
-            if event.received_at < at and not self._is_live(event.enterprise_number, event.call_id)
+            event.event_id for event in understood if event.received_at < at and not self._is_live(event.enterprise_number, event.call_id)
         ][:limit]
         for event_id in old_events:
             self._delete(event_id)

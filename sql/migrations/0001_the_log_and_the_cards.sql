@@ -150,6 +150,8 @@ create table telegram_messages (
     event_id bigint not null,
     sent_at timestamptz not null,
     updated_at timestamptz not null,
+    -- The message that message_id has replaced, while its deletion is owed.
+    superseded_message_id bigint,
     primary key (enterprise_number, call_id, bot_id, chat_id)
 ) with (fillfactor = 70);
 create index telegram_messages_age on telegram_messages using brin (updated_at) with (pages_per_range = 32, autosummarize = on);
