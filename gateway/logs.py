@@ -47,7 +47,7 @@ _SECRETS = (
     # Any scheme, also dialects: postgresql://user:password@host
     (re.compile(r"(://[^/\s:@'\"]*:)[^/\s@'\"]+(?=@)"), rf"\1{_HIDDEN}"),
     (re.compile(rf"(?i)(\bauthorization{_BETWEEN}(?:(?:bearer|basic|token|digest)\s+)?)[^\s\"',;}}]+"), rf"\1{_HIDDEN}"),
-    (re.compile(rf"(?i)(\b(?:{_SENSITIVE_NAMES}){_BETWEEN})[^\s\"'&,;}})]+"), rf"\1{_HIDDEN}"),
+    (re.compile(rf"(?i)((?<![a-z])(?:{_SENSITIVE_NAMES}){_BETWEEN})[^\s\"'&,;}})]+"), rf"\1{_HIDDEN}"),
     # Bitrix24 inbound webhook: https://<portal>/rest/<user>/<code>/method; U-ON: https://api.u-on.ru/<key>/method
     (re.compile(r"(?i)(/rest/\d+/)[a-z0-9]+"), rf"\1{_HIDDEN}"),
     (re.compile(r"(?i)(u-on\.ru/)[^/\s\"']+"), rf"\1{_HIDDEN}"),

@@ -6,6 +6,7 @@ server and starts its own: one path for every case, and crash recovery is Postgr
 """
 
 import fcntl
+import logging
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import attrs
 import trio
 
 from gateway.errors import SettingsError, StoreUnavailable
@@ -32,9 +34,13 @@ START_SECONDS = 120.0
 FAST_STOP_SECONDS = 10.0
 IMMEDIATE_STOP_SECONDS = 5.0
 LOOK_SECONDS = 0.02
+# A server that dies as soon as it is ready must not keep the machine busy.
+RESTART_PAUSE_SECONDS = 0.5
 LOG_BYTES = 10 * 1024 * 1024
 # Backends of a killed postmaster notice its death within moments; until the last one is gone a new postmaster refuses to start.
 _BACKENDS_LEFT = "shared memory block"
+
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -51,6 +57,7 @@ async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncGener
         SettingsError: another gateway uses the cluster, the extra is missing, the directory is unusable.
         StoreUnavailable: the server does not start; the text says where its log is.
 
+    A server that ends by itself (killed for its memory, say) is started again; connections are lost, what was committed is not.
     After the block, also when cancelled, the server has been stopped (fast shutdown, after 10 s immediate).
     """
     cluster = locate(data_dir, durable=durable)
@@ -59,13 +66,15 @@ async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncGener
         if not cluster.initialized:
             await _initialize(cluster)
         socket_directory = make_socket_directory(cluster)
-        server: trio.Process | None = None
         try:
-            server = await _start(cluster, socket_directory)
-            yield cluster.url(socket_directory)
+            running = _Running(await _start(cluster, socket_directory))
+            try:
+                async with _watched(running, cluster, socket_directory):
+                    yield cluster.url(socket_directory)
+            finally:
+                # Only now: whatever cancels the block, its own cleaning up still finds the database.
+                await _stop(running.server)  # noqa: ASYNC102  (each of its steps is shielded with a deadline)
         finally:
-            if server is not None:
-                await _stop(server)  # noqa: ASYNC102  (each of its steps is shielded with a deadline)
             remove_socket_directory(cluster, socket_directory)
 
 
@@ -98,9 +107,10 @@ def settle_initialized(cluster: Cluster) -> None:
         os.close(parent)
 
 
-def remove_stale_pid_file(cluster: Cluster) -> None:
-    """PostgreSQL believes a `postmaster.pid` whose number lives, even as a stranger's process (another boot, another container)."""
-    (cluster.directory / "postmaster.pid").unlink(missing_ok=True)
+def remove_stale_locks(cluster: Cluster) -> None:
+    """PostgreSQL believes a lock file whose number lives, even when it is a stranger's (another boot, another container) or a zombie's."""
+    for name in ("postmaster.pid", ".s.PGSQL.5432.lock", ".s.PGSQL.5432"):
+        (cluster.directory / name).unlink(missing_ok=True)
 
 
 def log_size(cluster: Cluster) -> int:
@@ -123,6 +133,41 @@ def log_since(cluster: Cluster, offset: int) -> str:
             return log.read(LOG_BYTES).decode(errors="replace")
     except FileNotFoundError:
         return ""
+
+
+@attrs.define
+class _Running:
+    """The server of the moment."""
+
+    server: trio.Process
+
+
+@asynccontextmanager
+async def _watched(running: _Running, cluster: Cluster, socket_directory: Path) -> AsyncGenerator[None]:
+    """Keeps a server running during the block. What the block raises comes out as it is, not in a group of one."""
+    alone: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_keep_running, running, cluster, socket_directory)
+            yield
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) != 1:
+            raise
+        alone = next(iter(group.exceptions))
+    if alone is not None:
+        raise alone
+
+
+async def _keep_running(running: _Running, cluster: Cluster, socket_directory: Path) -> None:
+    """Raises StoreUnavailable when the server cannot be started again."""
+    while True:
+        code = await running.server.wait()
+        _log.error("the embedded database ended by itself (exit code %d), it is started again", code)
+        await trio.sleep(RESTART_PAUSE_SECONDS)
+        await _stop_left_over(cluster)
+        running.server = await _start(cluster, socket_directory)
+        _log.warning("the embedded database runs again")
 
 
 async def _initialize(cluster: Cluster) -> None:
@@ -205,11 +250,16 @@ async def _stop_left_over(cluster: Cluster) -> None:
                 await trio.sleep(LOOK_SECONDS)
     if is_our_server(cluster, postmaster.pid):
         raise StoreUnavailable(f"the database server {postmaster.pid} of a former gateway cannot be stopped")
-    remove_stale_pid_file(cluster)
+    remove_stale_locks(cluster)
     if postmaster.socket_directory is not None:
         remove_socket_directory(cluster, postmaster.socket_directory)
 
 
 def _last_line(text: str) -> str:
+    """What went wrong, of all that was printed: the last line of the gravest kind, without its time stamp."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for kind in ("PANIC:", "FATAL:", "error:"):
+        of_kind = [line[line.index(kind) :] for line in lines if kind in line]
+        if of_kind:
+            return of_kind[-1]
     return lines[-1] if lines else "it printed nothing"

@@ -201,6 +201,7 @@ def test_an_enterprise_that_is_not_traced_never_shows_its_token(tmp_path: Path) 
         "unknown Token: s3cret",
         '{"Token": "s3cret"}',
         "X-Telegram-Bot-Api-Secret-Token: s3cret",
+        "DATABASE_PASSWORD=s3cret",
     ],
 )
 def test_secrets_are_hidden_whatever_logs_them(trace: Trace, tmp_path: Path, text: str) -> None:
