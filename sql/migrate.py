@@ -93,6 +93,8 @@ async def migrate(database: Database, migrations: Sequence[Migration] | None = N
                     await connection.execute(migration.sql)
                 except QueryRejected as exc:
                     raise MigrationError(f"{migration.name}.sql: {exc}") from exc
+                if not connection.in_transaction:
+                    raise MigrationError(f"{migration.name}.sql ends the transaction it runs in; what it did so far is there, unrecorded")
                 await connection.execute(
                     "INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)", migration.name, migration.checksum
                 )

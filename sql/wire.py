@@ -123,6 +123,8 @@ async def open_wire(conninfo: str) -> PGconn:
 async def _attempts(parameters: ConnDict, complaints: list[str]) -> list[ConnDict]:
     """One set of parameters for each address to try. Names are resolved here, since libpq would block the process for it."""
     hosts, addresses, ports = (str(parameters.get(key) or "").split(",") for key in ("host", "hostaddr", "port"))
+    if not all(port.isdigit() or not port for port in ports) or len(ports) not in (1, max(len(hosts), len(addresses))):
+        raise SettingsError("database_url: the ports are not numbers, or not as many as the hosts")
     attempts: list[ConnDict] = []
     for position in range(max(len(hosts), len(addresses))):
         one: ConnDict = {**parameters}

@@ -1,6 +1,7 @@
 """What stands between a test and its database: a proxy that can misbehave like a network, and a clock in steps of one task."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -60,7 +61,9 @@ class Proxy:
         with trio.CancelScope() as self._listening:
             listeners = await trio.open_tcp_listeners(self.port, host="127.0.0.1")
             self.port = listeners[0].socket.getsockname()[1]
-            await trio.serve_listeners(self._carry, listeners, handler_nursery=self.nursery, task_status=_Renamed(task_status))
+            async with trio.open_nursery() as accepting:
+                await accepting.start(partial(trio.serve_listeners, self._carry, listeners, handler_nursery=self.nursery))
+                task_status.started()
 
     async def _carry(self, client: trio.SocketStream) -> None:
         self.accepted += 1
@@ -69,6 +72,8 @@ class Proxy:
             self._lines.add(line)
             try:
                 await self._carry_within(client, line)
+            except OSError:
+                pass  # no server behind the proxy: the client finds the line cut
             finally:
                 self._lines.discard(line)
                 self.open_connections -= 1
@@ -92,16 +97,6 @@ class Proxy:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         line.cancel()
-
-
-@attrs.frozen
-class _Renamed:
-    """`serve_listeners` reports its listeners; `nursery.start` here wants to be told nothing."""
-
-    status: trio.TaskStatus[None]
-
-    def started(self, _: object = None) -> None:
-        self.status.started()
 
 
 @pytest.fixture

@@ -146,9 +146,8 @@ async def test_a_value_python_cannot_hold_is_rejected(connection: Connection) ->
 async def test_a_violated_constraint_is_named_and_its_values_are_not(connection: Connection) -> None:
     await connection.execute("CREATE TABLE t (secret text CONSTRAINT one_of_each PRIMARY KEY)")
     await connection.execute("INSERT INTO t VALUES ($1)", "s3cret-value")
-    for _ in range(3):
-        with pytest.raises(QueryRejected) as caught:
-            await connection.execute("INSERT INTO t VALUES ($1)", "s3cret-value")
+    with pytest.raises(QueryRejected) as caught:
+        await connection.execute("INSERT INTO t VALUES ($1)", "s3cret-value")
     assert caught.value.sqlstate == "23505"
     assert caught.value.constraint == "one_of_each"
     assert "one_of_each" in str(caught.value)
