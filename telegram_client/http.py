@@ -19,6 +19,8 @@ import httpx2 as httpx
 
 from telegram_client.errors import BadAnswer, NetworkTrouble, TelegramError
 
+CLOSE_SECONDS = 2.0
+
 _TOKEN = re.compile(r"bot\d+(?::|%3A)[\w%-]+", re.IGNORECASE | re.ASCII)
 
 # A filter works only on the logger it sits on, not on its children, so each one is named.
@@ -85,7 +87,8 @@ class HttpClient:
 
     Args:
         connect_seconds: bound for getting a connection, made or free. What fails here was not sent.
-        max_connections: bound of the pool. A long poll holds one for as long as it lasts, so polls are better given a client of their own.
+        max_connections: bound of the pool, None for none. A long poll holds a connection for as long as it lasts, so polls
+            should have a client of their own, without a bound.
         proxy: an http or SOCKS proxy URL, None for none. The environment's proxy variables are not looked at.
         transport: takes the place of the network (tests).
 
@@ -96,7 +99,7 @@ class HttpClient:
         self,
         *,
         connect_seconds: float = 5.0,
-        max_connections: int = 200,
+        max_connections: int | None = 200,
         proxy: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -118,7 +121,9 @@ class HttpClient:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._transport.__aexit__(exc_type, exc_value, traceback)
+        # Also when the run is being cancelled: sockets are closed, not left to the garbage collector. TLS may want to say goodbye.
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            await self._transport.__aexit__(exc_type, exc_value, traceback)
 
     async def post(self, address: Address, body: bytes, *, method: str, answer_seconds: float, max_bytes: int) -> RawAnswer:
         """POST JSON and read the whole answer.

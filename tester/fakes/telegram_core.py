@@ -301,7 +301,7 @@ def _json(content: object) -> bytes:
 def _params(body: bytes) -> Mapping[str, Any] | None:
     try:
         params: object = json.loads(body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return cast(Mapping[str, Any], params) if isinstance(params, dict) else None
 

@@ -56,12 +56,14 @@ async def test_what_was_not_handled_comes_again(api: BotApi, fake: FakeTelegram,
     seen: list[int] = []
 
     async def stumble(update: Update) -> None:
+        await trio.lowlevel.checkpoint()
         if update.update_id == 2:
             raise ZeroDivisionError
         seen.append(update.update_id)
 
     async def handle(update: Update) -> None:
         seen.append(update.update_id)
+        await trio.lowlevel.checkpoint()
 
     for _ in range(3):
         fake.push_text(TOKEN, CHAT, "hello")
@@ -82,6 +84,7 @@ async def test_trouble_is_reported_and_waited_out(api: BotApi, fake: FakeTelegra
 
     async def handle(update: Update) -> None:
         seen.append(update.update_id)
+        await trio.lowlevel.checkpoint()
 
     fake.fail(FaultKind.REFUSE, method="deleteWebhook")
     fake.fail(FaultKind.ANSWER, method="getUpdates", status=502)
