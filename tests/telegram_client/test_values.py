@@ -40,14 +40,8 @@ def test_a_user_without_a_proper_id_is_refused(value: object) -> None:
 
 def test_a_whole_update_is_read() -> None:
     sender: dict[str, Any] = {"id": 7, "is_bot": False, "first_name": "Анна", "username": "anna", "language_code": "ru"}
-    message = {
-        "message_id": 3,
-        "date": 1_767_225_600,
-        "chat": {"id": 7, "type": "private"},
-        "from": sender,
-        "text": "/start x",
-        "entities": [],
-    }
+    chat = {"id": 7, "type": "private"}
+    message: dict[str, Any] = {"message_id": 3, "date": 1_767_225_600, "chat": chat, "from": sender, "text": "/start x", "entities": []}
     anna = User(user_id=7, username="anna", first_name="Анна")
     assert read_update({"update_id": 1, "message": message}) == Update(
         update_id=1, message=IncomingMessage(message_id=3, chat_id=7, date=1_767_225_600, text="/start x", from_user=anna)
