@@ -43,6 +43,10 @@ _BACKENDS_LEFT = "shared memory block"
 _log = logging.getLogger(__name__)
 
 
+class ClusterInUse(SettingsError):
+    """Another gateway owns the cluster. Its server may be reached by `running_url`."""
+
+
 @asynccontextmanager
 async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncGenerator[str]:
     """Runs the server of a data directory while the block runs.
@@ -54,7 +58,8 @@ async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncGener
     Yields: the URL of its database. Connections are possible at once.
 
     Raises:
-        SettingsError: another gateway uses the cluster, the extra is missing, the directory is unusable.
+        ClusterInUse: another gateway uses the cluster.
+        SettingsError: the extra is missing, the directory is unusable.
         StoreUnavailable: the server does not start; the text says where its log is.
 
     A server that ends by itself (killed for its memory, say) is started again; connections are lost, what was committed is not.
@@ -78,6 +83,18 @@ async def embedded_server(data_dir: Path, *, durable: bool = True) -> AsyncGener
             remove_socket_directory(cluster, socket_directory)
 
 
+def running_url(data_dir: Path) -> str | None:
+    """The URL of the server that another gateway runs in a data directory; None while there is none that accepts connections.
+
+    Raises: SettingsError. The server stays that gateway's: it may end at any moment.
+    """
+    cluster = locate(data_dir, durable=True)
+    postmaster = read_postmaster(cluster)
+    if postmaster is None or not postmaster.ready or postmaster.socket_directory is None or not is_our_server(cluster, postmaster.pid):
+        return None
+    return cluster.url(postmaster.socket_directory)
+
+
 @contextmanager
 def owned(cluster: Cluster) -> Generator[None]:
     """Holds the lock of the cluster. The number in the file is for people; the lock alone counts.
@@ -90,7 +107,7 @@ def owned(cluster: Cluster) -> Generator[None]:
         except BlockingIOError:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
-            raise SettingsError(f"data_dir: the database {cluster.directory} is in use by another gateway (process {holder})") from None
+            raise ClusterInUse(f"data_dir: the database {cluster.directory} is in use by another gateway (process {holder})") from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
