@@ -1,8 +1,8 @@
 """A host that plays calls: what the telephones do, in; the webhooks that its listener posts, out.
 
-`Host` plays one PBX: it hands out UniqueIds, channel names and bridges, and keeps the clock. A call is written as the steps of its telephones
-(`incoming`, `ring`, `answer`, `attend`, …); each step appends `Posted` webhooks with the fields, encodings and order that hosts were seen to use.
-Nothing is posted here; `tester.player` does that.
+`Host` plays one PBX: it hands out UniqueIds, channel names and bridges, and keeps the clock. A call is written as the steps of its
+telephones (`incoming`, `ring`, `answer`, `attend`, …); each step appends `Posted` webhooks with the fields, encodings and order that
+hosts were seen to use. Nothing is posted here; `tester.player` does that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -182,6 +182,10 @@ class Host:
         if not members:
             self.post("bridge_destroy", "", _bridge_fields(bridge_id))
 
+    def members(self, bridge_id: str) -> list[Line]:
+        """Who is in a bridge, in the order of entering."""
+        return list(self._members.get(bridge_id, {}).values())
+
     def _channel_fields(self, line: Line) -> dict[str, Any]:
         return {
             "Channel": line.channel,
@@ -318,7 +322,7 @@ class Talk:
         """The call ends; without `hangup` the host loses that webhook, or never sends it."""
         host = self.host
         bridge_id = self.customer.bridge_id
-        others = [line for line in host._members.get(bridge_id, {}).values() if line is not self.customer]  # noqa: SLF001
+        others = [line for line in host.members(bridge_id) if line is not self.customer]
         for line in [self.customer, *others] if by_customer else [*others, self.customer]:
             if line.bridge_id:
                 host.leave(line)

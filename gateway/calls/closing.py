@@ -2,8 +2,8 @@
 
 - Incoming, internal: the hangup of the primary (customer's, caller's) channel.
 - Outgoing: the hangup of a customer's leg; or of our side, when the customer has no company: at once when there was no talk or the customer
-  left first, else after `SETTLE_SECONDS`, because a blind transfer looks the same until the target's new_callerid, which follows at once.
-- No hangup: `closing_grace_seconds` after the customer left the last bridge; `RINGING_SECONDS` while somebody is rung anew after that.
+  left first, else after `SETTLE`, because a blind transfer looks the same until the target's new_callerid, which follows at once.
+- No hangup: `closing_grace_seconds` after the customer left the last bridge; `RINGING` while somebody is rung anew after that.
 - Nothing at all: `open_call_seconds` of silence.
 """
 
@@ -16,10 +16,11 @@ from gateway.calls.parties import Direction
 from gateway.calls.profile import Profile
 from gateway.calls.talk import has_company, in_bridge, was_in_bridge
 
-# The host posts one event at a time and the announcement of a transfer follows the hangup within milliseconds; its round trip is well under this.
-SETTLE_SECONDS = 1.5
+# The host posts one event at a time and the announcement of a transfer follows the hangup within milliseconds; its round trip is well
+# under this.
+SETTLE = timedelta(seconds=1.5)
 # Targets of blind transfers were seen to ring for 50 s; nobody lets a telephone ring for two minutes.
-RINGING_SECONDS = 120.0
+RINGING = timedelta(seconds=120)
 
 HANGUP = "hangup"
 GRACE = "grace"
@@ -34,8 +35,25 @@ class Timing:
     open_call_seconds: float = 14400.0
     linger_seconds: float = 30.0
 
+    # The same, ready to be added to a time: they are needed for every event.
+    closing_grace: timedelta = attrs.field(init=False, repr=False, eq=False)
+    open_call: timedelta = attrs.field(init=False, repr=False, eq=False)
+    linger: timedelta = attrs.field(init=False, repr=False, eq=False)
 
-@attrs.frozen
+    @closing_grace.default
+    def _closing_grace(self) -> timedelta:
+        return timedelta(seconds=self.closing_grace_seconds)
+
+    @open_call.default
+    def _open_call(self) -> timedelta:
+        return timedelta(seconds=self.open_call_seconds)
+
+    @linger.default
+    def _linger(self) -> timedelta:
+        return timedelta(seconds=self.linger_seconds)
+
+
+@attrs.frozen(slots=False)
 class Verdict:
     """Whether the call is over (`closed_by`), or else when it will be unless something comes (`deadline`, and then by `closes_by`)."""
 
@@ -44,28 +62,35 @@ class Verdict:
     closes_by: str = ""
 
 
+_OVER = Verdict(HANGUP)
+
+
 def judge(call: Call, profile: Profile, timing: Timing) -> Verdict:
     """Say whether and how the call is over, by the facts so far."""
-    silence = Verdict("", call.last_at + timedelta(seconds=timing.open_call_seconds), SILENCE)
-    if any(anchor in call.hangups for anchor in profile.anchors):
-        return Verdict(HANGUP)
+    if call.hangups and any(anchor in call.hangups for anchor in profile.anchors):
+        return _OVER
     if has_company(call, profile):
-        return silence
+        return _silence(call, timing)
     ringing = call.ringing_at if call.ringing_event_id > call.company_event_id else None
-    hangup = max((call.hangups[ours].event_id for ours in profile.ours if ours in call.hangups), default=0)
-    if profile.direction is Direction.OUTGOING and hangup > call.company_event_id:
-        return _our_side_hung_up(call, profile, ringing)
+    if profile.direction is Direction.OUTGOING and call.hangups:
+        hangup = max((call.hangups[ours].event_id for ours in profile.ours if ours in call.hangups), default=0)
+        if hangup > call.company_event_id:
+            return _our_side_hung_up(call, profile, ringing)
     if call.left_at is not None and not in_bridge(call, profile):
         if ringing is not None and ringing >= call.left_at:
-            return Verdict("", ringing + timedelta(seconds=RINGING_SECONDS), GRACE)
-        return Verdict("", call.left_at + timedelta(seconds=timing.closing_grace_seconds), GRACE)
-    return silence
+            return Verdict("", ringing + RINGING, GRACE)
+        return Verdict("", call.left_at + timing.closing_grace, GRACE)
+    return _silence(call, timing)
+
+
+def _silence(call: Call, timing: Timing) -> Verdict:
+    return Verdict("", call.last_at + timing.open_call, SILENCE)
 
 
 def _our_side_hung_up(call: Call, profile: Profile, ringing: datetime | None) -> Verdict:
     if ringing is not None:
-        return Verdict("", ringing + timedelta(seconds=RINGING_SECONDS), GRACE)
+        return Verdict("", ringing + RINGING, GRACE)
     if not was_in_bridge(call, profile) or (call.customer_left_first and not in_bridge(call, profile)):
-        return Verdict(HANGUP)
+        return _OVER
     at = max(call.hangups[ours].at for ours in profile.ours if ours in call.hangups)
-    return Verdict("", at + timedelta(seconds=SETTLE_SECONDS), HANGUP)
+    return Verdict("", at + SETTLE, HANGUP)

@@ -7,7 +7,7 @@ Total: any JSON object makes an event; what cannot be read counts as unknown. Ho
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from typing import Any, cast
 
 from gateway.calls import events
 from gateway.calls.channels import parse_channel
@@ -43,13 +43,15 @@ def decode(kind: str, body: Body, *, event_id: int, at: datetime, zone: tzinfo, 
     return make(body, common, zone)
 
 
-def decode_text(kind: str, raw_body: str, *, event_id: int, at: datetime, zone: tzinfo, data_source: str = "live") -> events.AnyEvent | None:
+def decode_text(
+    kind: str, raw_body: str, *, event_id: int, at: datetime, zone: tzinfo, data_source: str = "live"
+) -> events.AnyEvent | None:
     """As `decode`, from the stored text. A text that is no JSON object counts as an empty one."""
     try:
         body = _JSON.decode(raw_body)
     except (ValueError, RecursionError):
         body = None
-    return decode(kind, body if isinstance(body, dict) else {}, event_id=event_id, at=at, zone=zone, data_source=data_source)
+    return decode(kind, cast(Body, body) if isinstance(body, dict) else {}, event_id=event_id, at=at, zone=zone, data_source=data_source)
 
 
 def _keep(text: str) -> str:
@@ -89,7 +91,7 @@ def _small_int(value: object) -> int | None:
 
 
 def _extensions(value: object) -> tuple[str, ...]:
-    items = value if isinstance(value, list) else [value]
+    items = cast(list[object], value) if isinstance(value, list) else [value]
     found: dict[str, None] = {}
     for item in items[:MAX_EXTENSIONS_ITEMS]:
         for part in _text(item).split("&"):
@@ -113,11 +115,11 @@ def _time(value: object, zone: tzinfo) -> datetime | None:
         return None
 
 
-def _start(body: Body, common: dict[str, Any], zone: tzinfo) -> events.Start:
+def _start(body: Body, common: dict[str, Any], _zone: tzinfo) -> events.Start:
     return events.Start(**common, phone=_phone(body.get("Phone")), trunk=_text(body.get("Trunk")))
 
 
-def _dial(body: Body, common: dict[str, Any], zone: tzinfo) -> events.Dial:
+def _dial(body: Body, common: dict[str, Any], _zone: tzinfo) -> events.Dial:
     return events.Dial(
         **common,
         phone=_phone(body.get("Phone")),
@@ -149,25 +151,25 @@ def _channel_fields(body: Body, common: dict[str, Any]) -> dict[str, Any]:
     return common
 
 
-def _new_callerid(body: Body, common: dict[str, Any], zone: tzinfo) -> events.NewCallerId:
+def _new_callerid(body: Body, common: dict[str, Any], _zone: tzinfo) -> events.NewCallerId:
     return events.NewCallerId(**_channel_fields(body, common), context=_text(body.get("Context")))
 
 
-def _bridge(body: Body, common: dict[str, Any], zone: tzinfo) -> events.Bridge:
+def _bridge(body: Body, common: dict[str, Any], _zone: tzinfo) -> events.Bridge:
     return events.Bridge(**_channel_fields(body, common), bridge_id=_text(body.get("BridgeUniqueid")))
 
 
-def _bridge_leave(body: Body, common: dict[str, Any], zone: tzinfo) -> events.BridgeLeave:
+def _bridge_leave(body: Body, common: dict[str, Any], _zone: tzinfo) -> events.BridgeLeave:
     fields = _channel_fields(body, common)
     return events.BridgeLeave(**fields, bridge_id=_text(body.get("BridgeUniqueid")), remaining=_small_int(body.get("BridgeNumChannels")))
 
 
-def _bridge_create(body: Body, common: dict[str, Any], zone: tzinfo) -> events.BridgeCreate:
+def _bridge_create(body: Body, common: dict[str, Any], _zone: tzinfo) -> events.BridgeCreate:
     holding = _text(body.get("BridgeTechnology")) == "holding_bridge"
     return events.BridgeCreate(**common, bridge_id=_text(body.get("BridgeUniqueid")), holding=holding)
 
 
-def _bridge_destroy(body: Body, common: dict[str, Any], zone: tzinfo) -> events.BridgeDestroy:
+def _bridge_destroy(body: Body, common: dict[str, Any], _zone: tzinfo) -> events.BridgeDestroy:
     return events.BridgeDestroy(**common, bridge_id=_text(body.get("BridgeUniqueid")))
 
 

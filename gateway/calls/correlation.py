@@ -1,8 +1,9 @@
 """Which call a stray event belongs to, where no id says it. Rules D, E, F and G of the field, all within one enterprise.
 
 Ids come first (`gateway.calls.switchboard`): the UniqueId, the bridge, the Local pair, the neighbouring id, Linkedid. What is left are
-channels that have not met their call in a bridge yet and hangups of channels never seen. They are matched by numbers, newest call first, and
-only where several keys agree: two calls of one customer, or a redial, must stay two. Where nothing is certain a piece waits for its bridge.
+channels that have not met their call in a bridge yet and hangups of channels never seen. They are matched by numbers, newest call first,
+and only where several keys agree: two calls of one customer, or a redial, must stay two. Where nothing is certain a piece waits for its
+bridge.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,8 +31,12 @@ def find_dial(event: events.Dial, candidates: Sequence[Known]) -> Known | None:
     if calls_mobile(event):
         mine = [known for known in open_calls if known.profile is not None and same_number(known.profile.outside, first)]
         ringing = [known for known in mine if _rings(known.call, event.phone)]
-        free = [known for known in ringing if not any(same_number(dial.phone, event.phone) for dial in known.call.dials if dial.call_type == 1)]
-        return _only_or_newest(free or ringing or [known for known in mine if known.profile and known.profile.direction is Direction.INCOMING])
+        free = [
+            known for known in ringing if not any(same_number(dial.phone, event.phone) for dial in known.call.dials if dial.call_type == 1)
+        ]
+        return _only_or_newest(
+            free or ringing or [known for known in mine if known.profile and known.profile.direction is Direction.INCOMING]
+        )
     if is_internal(first):
         return _only_or_newest([known for known in open_calls if _asks_somebody(known, first)])
     return _only_or_newest([known for known in open_calls if not first and _rings(known.call, event.phone)])
@@ -60,18 +65,23 @@ def find_hangup(event: events.Hangup, candidates: Sequence[Known]) -> Known | No
             [
                 known
                 for known in candidates
-                if known.profile is not None and (_rings(known.call, event.phone) or same_number(known.profile.outside, event.extensions[0]))
+                if known.profile is not None
+                and (_rings(known.call, event.phone) or same_number(known.profile.outside, event.extensions[0]))
             ]
         )
     if event.call_type == 1 and event.extensions:
         return _only_or_newest([known for known in candidates if _asks_somebody(known, event.extensions[0])])
     if event.call_type == 0 and is_internal(event.phone):
         # A REFER while the target rings: the transferor's second leg dies with the customer's line and start.
-        return _only_or_newest([known for known in candidates if event.trunk and _has_telephone(known.call, event.phone) and known.profile is not None])
+        return _only_or_newest(
+            [known for known in candidates if event.trunk and _has_telephone(known.call, event.phone) and known.profile is not None]
+        )
     if event.call_type != 2:
         return None
     if is_outside(event.phone):
-        return _only_or_newest([known for known in candidates if known.profile is not None and same_number(known.profile.outside, event.phone)])
+        return _only_or_newest(
+            [known for known in candidates if known.profile is not None and same_number(known.profile.outside, event.phone)]
+        )
     if is_internal(event.phone):
         picked = [known for known in candidates if event.call_status == "1" and _rings(known.call, event.phone)]
         return _only_or_newest(picked or [known for known in candidates if _asks(known, event)])
@@ -88,7 +98,9 @@ def pieces_of_dial(dial: events.Dial, pieces: Iterable[Call]) -> list[Call]:
                 fits = leg.channel.peer == dial.trunk and same_number(leg.caller, dial.phone) and (not first or _same(leg.connected, first))
             elif leg.channel.kind is ChannelKind.EXTENSION:
                 knows = same_number(leg.caller, dial.phone) or same_number(leg.connected, dial.phone)
-                fits = knows and created(leg.unique_id) < created(dial.unique_id) and (leg.channel.peer == first or _same(first, dial.phone))
+                fits = (
+                    knows and created(leg.unique_id) < created(dial.unique_id) and (leg.channel.peer == first or _same(first, dial.phone))
+                )
             else:
                 fits = False
             if fits:
@@ -145,8 +157,14 @@ def _local_leg(event: events.ChannelEvent, calls: Sequence[Known]) -> Known | No
     mobile = event.channel.peer
     if is_internal(asks):
         return _only_or_newest([known for known in real if _asks_somebody(known, asks)])
-    mine = [known for known in real if known.profile and any(same_number(known.profile.outside, number) for number in (event.caller, event.connected))]
-    return _only_or_newest([known for known in mine if _rings(known.call, mobile) and known.profile and not same_number(known.profile.outside, mobile)])
+    mine = [
+        known
+        for known in real
+        if known.profile and any(same_number(known.profile.outside, number) for number in (event.caller, event.connected))
+    ]
+    return _only_or_newest(
+        [known for known in mine if _rings(known.call, mobile) and known.profile and not same_number(known.profile.outside, mobile)]
+    )
 
 
 def _transfer_target(stays: str, calls: Sequence[Known]) -> Known | None:
@@ -154,24 +172,34 @@ def _transfer_target(stays: str, calls: Sequence[Known]) -> Known | None:
         known
         for known in calls
         if known.profile is not None
-        and (same_number(known.profile.outside, stays) or (known.profile.direction is Direction.INTERNAL and _has_telephone(known.call, stays)))
+        and (
+            same_number(known.profile.outside, stays)
+            or (known.profile.direction is Direction.INTERNAL and _has_telephone(known.call, stays))
+        )
         and known.call.chain
     ]
     return _only_or_newest([known for known in found if not known.call.talkers] or found)
 
 
 def _asks(known: Known, event: events.Hangup) -> bool:
-    """Rule F for a hangup: its phone is a telephone of the call that asks somebody: its pair is open, or the telephone has left the customer."""
+    """Rule F for a hangup: its phone is a telephone of the call that asks somebody: its pair is open, or the telephone has left the
+    customer.
+    """
     if known.profile is None or known.profile.direction is Direction.INTERNAL:
         return False
     if _consults(known.call, event.phone):
         return True
     target = event.extensions[0] if event.extensions else ""
-    return any(leg.channel.kind is ChannelKind.EXTENSION and leg.channel.peer == event.phone and leg.connected == target for leg in known.call.legs.values())
+    return any(
+        leg.channel.kind is ChannelKind.EXTENSION and leg.channel.peer == event.phone and leg.connected == target
+        for leg in known.call.legs.values()
+    )
 
 
 def _asks_somebody(known: Known, extension: str) -> bool:
-    """Whether an extension of the call has a consultation open: its pair is there, or the customer waits alone in the bridge it has left."""
+    """Whether an extension of the call has a consultation open: its pair is there, or the customer waits alone in the bridge it has
+    left.
+    """
     if known.profile is None or known.call.closed_by:
         return False
     waits = in_bridge(known.call, known.profile) and not has_company(known.call, known.profile)
@@ -187,11 +215,16 @@ def _seems_to_talk_with(known: Known, extension: str) -> bool:
 
 
 def _answering_telephone(extension: str, customer: str, calls: Sequence[Known]) -> Known | None:
-    """The telephone of an incoming call that rings it enters a bridge, and the customer's own enter may be lost. Only where one call fits."""
+    """The telephone of an incoming call that rings it enters a bridge, and the customer's own enter may be lost. Only where one call
+    fits.
+    """
     found = [
         known
         for known in calls
-        if known.profile is not None and same_number(known.profile.outside, customer) and _rings(known.call, extension) and not known.call.chain
+        if known.profile is not None
+        and same_number(known.profile.outside, customer)
+        and _rings(known.call, extension)
+        and not known.call.chain
     ]
     return found[0] if len(found) == 1 else None
 

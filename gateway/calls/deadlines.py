@@ -3,7 +3,8 @@
 import heapq
 from datetime import datetime
 
-# Stale entries (of calls that are gone) are thrown out when they outnumber the living ones by this factor, so memory follows the open calls.
+# Stale entries (of calls that are gone) are thrown out when they outnumber the living ones by this factor, so memory follows the open
+# calls.
 _STALE_FACTOR = 4
 _STALE_FREE_ITEMS = 256
 

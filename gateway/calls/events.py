@@ -11,9 +11,9 @@ from gateway.calls.channels import Channel
 class Event:
     """What every event says.
 
-    `event_id` is the place in the log, `at` when we received it (aware UTC): the order and the clock of all rules. `unique_id` is that of the
-    channel ("" for bridge_create and bridge_destroy). `linkedid` is "" on hosts that do not send it. `external_initiated` is a hint of the host
-    that leaks to unrelated calls.
+    `event_id` is the place in the log, `at` when we received it (aware UTC): the order and the clock of all rules. `unique_id` is that of
+    the channel ("" for bridge_create and bridge_destroy). `linkedid` is "" on hosts that do not send it. `external_initiated` is a hint
+    of the host that leaks to unrelated calls.
     """
 
     event_id: int

@@ -42,6 +42,19 @@ class Ids:
         self.linkedids: dict[str, int] = {}
         self._numbers: dict[str, dict[int, None]] = {}
 
+    def by_ids(self, event: events.AnyEvent, *, bridge_id: str) -> dict[int, None]:
+        """The calls that know an id of an event; `bridge_id` as for `enter`."""
+        found: dict[int, None] = {}
+        if (call_id := self.linkedids.get(event.linkedid)) is not None:
+            found[call_id] = None
+        if (call_id := self.unique_ids.get(event.unique_id)) is not None:
+            found[call_id] = None
+        if (call_id := self.bridges.get(bridge_id)) is not None:
+            found[call_id] = None
+        if isinstance(event, events.ChannelEvent) and (call_id := self.pairs.get(event.channel.pair)) is not None:
+            found[call_id] = None
+        return found
+
     def enter(self, known: Known, event: events.AnyEvent, *, bridge_id: str) -> None:
         """Make a call findable by what an event says. `bridge_id` is "" when the bridge ties nobody together (a parking lot)."""
         call_id = known.call.call_id

@@ -1,10 +1,10 @@
 """Who is who in a call: direction, primary id, the customer's number and legs, our side. Drawn from the facts, whatever their order.
 
 Rules (from the hosts' behaviour):
-1. A start, or a dial of call type 0, makes an incoming call; a dial of call type 1 an outgoing one, unless an incoming call contains it: then
-   it rings an employee's mobile. A hangup's call type tells where a channel died and decides only where nothing else is known.
-2. Without start and dial the shape of the legs tells: a line in Exten on a trunk leg = incoming; an outside number in Exten on a telephone =
-   outgoing; two telephones in a bridge = internal; a trunk leg and a telephone = whoever was created first calls.
+1. A start, or a dial of call type 0, makes an incoming call; a dial of call type 1 an outgoing one, unless an incoming call contains it:
+   then it rings an employee's mobile. A hangup's call type tells where a channel died and decides only where nothing else is known.
+2. Without start and dial the shape of the legs tells: a line in Exten on a trunk leg = incoming; an outside number in Exten on a telephone
+   = outgoing; two telephones in a bridge = internal; a trunk leg and a telephone = whoever was created first calls.
 3. The customer's leg is the primary one (incoming) or the trunk legs that called the customer's number (outgoing). It survives transfers.
    Other trunk legs are employees' mobiles. In an internal call the caller's telephone stands in the customer's place.
 """
@@ -26,8 +26,9 @@ _NO_ID = ChannelId(1 << 62, 0)
 
 @attrs.frozen(kw_only=True)
 class Profile:
-    """The conclusions. `primary` and `anchors` are UniqueIds; `anchors` are the customer's legs (internal: the caller's); `ours` the legs whose
-    hangup may end an outgoing call. `outside` is "" when unknown or internal; `extension` is who calls (outgoing, internal)."""
+    """The conclusions. `primary` and `anchors` are UniqueIds; `anchors` are the customer's legs (internal: the caller's); `ours` the legs
+    whose hangup may end an outgoing call. `outside` is "" when unknown or internal; `extension` is who calls (outgoing, internal).
+    """
 
     direction: Direction
     primary: str

@@ -12,7 +12,8 @@ from gateway.calls.profile import Profile, is_outside
 class Known:
     """An open call of the switchboard with the conclusions drawn so far. `real`: it has been shown to be a call, no longer a piece.
 
-    `numbers` are the keys under which the switchboard finds it. `waits_for_transfer`: our side hung up after a talk, a blind transfer may follow.
+    `numbers` are the keys under which the switchboard finds it. `waits_for_transfer`: our side hung up after a talk, a blind transfer may
+    follow.
     """
 
     call: Call
@@ -49,8 +50,8 @@ def answered(call: Call, profile: Profile) -> bool:
     main = [call.hangups[unique_id] for unique_id in (profile.primary, *profile.anchors, *profile.ours) if unique_id in call.hangups]
     if not any(hangup.call_status == "2" for hangup in main):
         return False
-    # Bridges were seen, but not the customer with a person. The host's word is believable where an event may be missing: a leg of the customer
-    # was in some bridge, or a telephone was in one with nobody else.
+    # Bridges were seen, but not the customer with a person. The host's word is believable where an event may be missing: a leg of the
+    # customer was in some bridge, or a telephone was in one with nobody else.
     bridges = [state for state in call.bridges.values() if state.ever and not state.holding]
     if not bridges or any(leg.bridge_ids for key in profile.anchors if (leg := call.legs.get(key)) is not None):
         return True

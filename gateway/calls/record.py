@@ -10,9 +10,10 @@ class CallRecord:
     """A finished call as stored.
 
     `unique_id` is the primary id (of the start, else of the first dial, else of the caller's leg). `call_type`: 0 incoming, 1 outgoing, 2
-    internal. `call_status`: 2 answered, 0 not. `phone` is the outside number (internal: the caller's extension), digits; `extension` the one
-    who talked last, or those that rang joined by ", "; `transfers` the chain of talkers. Times are aware UTC, `duration` and `talk_seconds` whole seconds, None
-    when unknown. `closed_by`: hangup, grace (no hangup came after the customer left), silence (open for too long).
+    internal. `call_status`: 2 answered, 0 not. `phone` is the outside number (internal: the caller's extension), digits; `extension` the
+    one who talked last, or those that rang joined by ", "; `transfers` the chain of talkers. Times are aware UTC, `duration` and
+    `talk_seconds` whole seconds, None when unknown. `closed_by`: hangup, grace (no hangup came after the customer left), silence (open
+    for too long).
     """
 
     call_id: int

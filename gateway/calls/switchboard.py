@@ -1,9 +1,9 @@
 """The switchboard: one enterprise's open calls, which call an event belongs to, and when a call ends.
 
-The way of an event: (1) deadlines that passed before it are carried out; (2) ids say which calls know it, and those become one: Linkedid, UniqueId,
-bridge, Local pair, the neighbouring id of a pair; (3) where no id does, numbers may (`gateway.calls.correlation`); (4) else it begins a new
-piece; (5) its facts are taken over by the handler; (6) conclusions are drawn. A piece becomes a call when there is something to show.
-Pure: the clock is that of the events; equal events give equal calls.
+The way of an event: (1) deadlines that passed before it are carried out; (2) ids say which calls know it, and those become one: Linkedid,
+UniqueId, bridge, Local pair, the neighbouring id of a pair; (3) where no id does, numbers may (`gateway.calls.correlation`); (4) else it
+begins a new piece; (5) its facts are taken over by the handler; (6) conclusions are drawn. A piece becomes a call when there is something
+to show. Pure: the clock is that of the events; equal events give equal calls.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import attrs
 from gateway.calls import correlation, events
 from gateway.calls.call import Call
 from gateway.calls.channels import Channel, ChannelKind, neighbour
-from gateway.calls.closing import HANGUP, Timing, judge
+from gateway.calls.closing import HANGUP, Timing, Verdict, judge
 from gateway.calls.deadlines import Deadlines
 from gateway.calls.ids import Ids
 from gateway.calls.parties import Direction
@@ -23,29 +23,38 @@ from gateway.calls.progress import Known, stage_of
 from gateway.calls.talk import follow_talk, has_company, met_through_pairs
 
 # How long a leg may wait for its call: a CRM lets the employee's telephone ring first, nobody for longer than this.
-PIECE_SECONDS = 120.0
+PIECE = timedelta(seconds=120)
 # Bridges announced and not yet entered; more than this are forgotten oldest first.
 MAX_LOOSE_BRIDGES_ITEMS = 2000
+
+# Webhooks of the dialplan, not of a channel: these may come of a channel that no other webhook has told of.
+_OF_DIALPLAN = (events.Hangup, events.Dial)
+# These say nothing of any channel.
+_OF_BRIDGE_ALONE = (events.BridgeCreate, events.BridgeDestroy)
 
 Handler = Callable[[Call, events.AnyEvent], None]
 AnnouncesTransfer = Callable[[events.NewCallerId], bool]
 
 
-@attrs.define
 class Outcome:
-    """What happened to the calls. `settled` maps event ids to their call (None: no call's). `touched` are calls whose card may have changed."""
+    """What happened to the calls. `settled` maps event ids to their call (None: no call's). `touched` are calls whose card may have
+    changed.
+    """
 
-    settled: dict[int, int | None] = attrs.field(factory=dict[int, int | None])
-    opened: list[int] = attrs.field(factory=list[int])
-    merged: list[tuple[int, int]] = attrs.field(factory=list[tuple[int, int]])
-    touched: dict[int, None] = attrs.field(factory=dict[int, None])
-    dropped: list[int] = attrs.field(factory=list[int])
+    __slots__ = ("dropped", "merged", "opened", "settled", "touched")
+
+    def __init__(self) -> None:
+        self.settled: dict[int, int | None] = {}
+        self.opened: list[int] = []
+        self.merged: list[tuple[int, int]] = []
+        self.touched: dict[int, None] = {}
+        self.dropped: list[int] = []
 
 
 class Switchboard:
     """The open calls of one enterprise.
 
-    Memory: a call lives from its first event until `linger_seconds` after its last one once it has ended; a piece for `PIECE_SECONDS`.
+    Memory: a call lives from its first event until `linger_seconds` after its last one once it has ended; a piece for `PIECE`.
     """
 
     def __init__(self, *, handle: Handler, announces_transfer: AnnouncesTransfer, timing: Timing) -> None:
@@ -90,7 +99,7 @@ class Switchboard:
         if known is None:
             self._keep_loose(event, outcome)
             return outcome
-        self._take_over(known, event, outcome)
+        self._take_over(known, event)
         if call_id is None and isinstance(event, events.Dial):
             known = self._gather_pieces(known, event, outcome)
         self._conclude(known, event, outcome)
@@ -102,23 +111,14 @@ class Switchboard:
         by_id = self._by_ids(event)
         if by_id:
             return self._join(by_id, outcome)
-        if isinstance(event, events.BridgeCreate | events.BridgeDestroy) or not (event.unique_id or getattr(event, "bridge_id", "")):
+        if isinstance(event, _OF_BRIDGE_ALONE) or not (event.unique_id or getattr(event, "bridge_id", "")):
             return None
         found = self._by_numbers(event)
         return found if found is not None else self._begin(event)
 
     def _by_ids(self, event: events.AnyEvent) -> list[Known]:
-        bridge_id = self._tying_bridge(event)
-        found: dict[int, None] = {}
-        for index, key in (
-            (self._ids.linkedids, event.linkedid),
-            (self._ids.unique_ids, event.unique_id),
-            (self._ids.bridges, bridge_id),
-            (self._ids.pairs, event.channel.pair if isinstance(event, events.ChannelEvent) else ""),
-        ):
-            if key and key in index:
-                found[index[key]] = None
-        if not found and isinstance(event, events.Hangup | events.Dial):
+        found = self._ids.by_ids(event, bridge_id=self._tying_bridge(event))
+        if not found and isinstance(event, _OF_DIALPLAN):
             half = self._other_end(event.unique_id)
             if half is not None:
                 found[half] = None
@@ -175,6 +175,8 @@ class Switchboard:
 
     def _join(self, found: list[Known], outcome: Outcome) -> Known:
         """Make all that an event ties together one call: a call swallows pieces, an outside call an internal one, the older the younger."""
+        if len(found) == 1:
+            return found[0]
         found.sort(key=_seniority)
         survivor = found[0]
         for absorbed in found[1:]:
@@ -212,7 +214,7 @@ class Switchboard:
             outcome.settled[event.event_id] = None
         self._loose_bridges[event.bridge_id] = known or event
         for bridge_id, loose in list(self._loose_bridges.items()):
-            expired = event.at - loose.at > timedelta(seconds=PIECE_SECONDS)
+            expired = event.at - loose.at > PIECE
             if not expired and len(self._loose_bridges) <= MAX_LOOSE_BRIDGES_ITEMS:
                 break
             if loose.holding and expired and len(self._loose_bridges) <= MAX_LOOSE_BRIDGES_ITEMS:
@@ -222,7 +224,7 @@ class Switchboard:
             del self._loose_bridges[bridge_id]
             outcome.settled.setdefault(loose.event_id, None)
 
-    def _take_over(self, known: Known, event: events.AnyEvent, outcome: Outcome) -> None:
+    def _take_over(self, known: Known, event: events.AnyEvent) -> None:
         call = known.call
         call.last_at = max(call.last_at, event.at)
         call.last_event_id = max(call.last_event_id, event.event_id)
@@ -247,6 +249,7 @@ class Switchboard:
     def _conclude(self, known: Known, event: events.AnyEvent, outcome: Outcome) -> None:
         call = known.call
         known.profile = profile = profile_of(call)
+        verdict = None
         if profile is not None:
             follow_talk(call, profile, event.at, event.event_id)
             verdict = judge(call, profile, self._timing)
@@ -257,7 +260,7 @@ class Switchboard:
                 call.closed_by = ""
                 call.closed_at = None
         self._settle(known, outcome)
-        self._set_deadline(known)
+        self._set_deadline(known, verdict)
 
     def _settle(self, known: Known, outcome: Outcome) -> None:
         call_id = known.call.call_id
@@ -282,16 +285,14 @@ class Switchboard:
 
     # time
 
-    def _set_deadline(self, known: Known) -> None:
+    def _set_deadline(self, known: Known, verdict: Verdict | None) -> None:
         call = known.call
         if not known.real:
-            self._deadlines.set(call.call_id, call.last_at + timedelta(seconds=PIECE_SECONDS))
+            self._deadlines.set(call.call_id, call.last_at + PIECE)
         elif call.closed_by:
-            self._deadlines.set(call.call_id, call.last_at + timedelta(seconds=self._timing.linger_seconds))
-        elif known.profile is not None:
-            deadline = judge(call, known.profile, self._timing).deadline
-            if deadline is not None:
-                self._deadlines.set(call.call_id, deadline)
+            self._deadlines.set(call.call_id, call.last_at + self._timing.linger)
+        elif verdict is not None and verdict.deadline is not None:
+            self._deadlines.set(call.call_id, verdict.deadline)
 
     def _pass_time(self, now: datetime, outcome: Outcome, *, spare: int | None) -> None:
         """Carry out deadlines up to `now`, each at its own time. `spare`: a call that an event just reached is not forgotten."""
@@ -315,7 +316,7 @@ class Switchboard:
             outcome.touched[call_id] = None
             # The end itself is news: what ended late must not be forgotten at once.
             known.call.last_at = max(known.call.last_at, at)
-        self._set_deadline(known)
+        self._set_deadline(known, verdict)
 
     def _forget(self, known: Known, outcome: Outcome) -> None:
         call_id = known.call.call_id

@@ -1,8 +1,8 @@
 """Who talks with the customer, and who did: from the bridges.
 
-Whoever shares a bridge with the customer's leg talks. A Local pair is looked through: behind its other end stand those in that end's bridge.
-Trunk legs that are not the customer's are employees' mobiles. A parking lot is no talk. The chain of talkers is what a subscriber reads as
-transfers: a new link is added when nobody of those who talked before is there any more; a conference adds none.
+Whoever shares a bridge with the customer's leg talks. A Local pair is looked through: behind its other end stand those in that end's
+bridge. Trunk legs that are not the customer's are employees' mobiles. A parking lot is no talk. The chain of talkers is what a subscriber
+reads as transfers: a new link is added when nobody of those who talked before is there any more; a conference adds none.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,8 @@ from gateway.calls.profile import Profile, is_outside
 
 def has_company(call: Call, profile: Profile) -> bool:
     """Whether anything at all, a Local end included, is in a bridge with the customer."""
-    for unique_id in profile.anchors:
-        leg = call.legs.get(unique_id)
-        state = call.bridges.get(leg.bridge_id) if leg is not None and leg.bridge_id else None
+    for leg in _anchors(call, profile):
+        state = call.bridges.get(leg.bridge_id) if leg.bridge_id else None
         if state is not None and not state.holding and any(member not in profile.anchors for member in state.members):
             return True
     return False
@@ -49,6 +48,10 @@ def talkers_now(call: Call, profile: Profile) -> tuple[Party, ...]:
 
 def follow_talk(call: Call, profile: Profile, at: datetime, event_id: int) -> None:
     """Bring talkers, chain, talk time and the marks for the end up to date after the bridges changed."""
+    anchors = _anchors(call, profile)
+    if not call.talkers and not any(leg.bridge_ids for leg in anchors):
+        # The customer has not been in any bridge yet.
+        return
     before, now = call.talkers, talkers_now(call, profile)
     if before and call.talk_began_at is not None and not now:
         call.talk_seconds += max((at - call.talk_began_at).total_seconds(), 0.0)
@@ -57,7 +60,7 @@ def follow_talk(call: Call, profile: Profile, at: datetime, event_id: int) -> No
         call.talk_began_at = at
     call.talkers = now
     if now:
-        call.credited_bridges.update((leg.bridge_id, None) for leg in _anchors(call, profile) if leg.bridge_id)
+        call.credited_bridges.update((leg.bridge_id, None) for leg in anchors if leg.bridge_id)
         _link(call, now)
     _credit_left_bridges(call, profile)
     if has_company(call, profile):
@@ -75,8 +78,9 @@ def _link(call: Call, parties: Sequence[Party]) -> None:
 
 
 def _credit_left_bridges(call: Call, profile: Profile) -> None:
-    """Where enter or leave events are missing or came in another order, nobody was ever seen together with the customer in a bridge that both
-    were in. Once the customer has left such a bridge, whoever has been in it counts as having talked."""
+    """Where enter or leave events are missing or came in another order, nobody was ever seen together with the customer in a bridge that
+    both were in. Once the customer has left such a bridge, whoever has been in it counts as having talked.
+    """
     for leg in _anchors(call, profile):
         for bridge_id in leg.bridge_ids:
             state = call.bridges[bridge_id]
@@ -91,8 +95,8 @@ def _credit_left_bridges(call: Call, profile: Profile) -> None:
 def met_through_pairs(call: Call, profile: Profile) -> list[Party]:
     """Those behind Local pairs that were in a bridge with the customer and whose other end was never seen with anybody: the last resort.
 
-    An outside number is a mobile that answered; a consultation counts when the host says that it was handed over (a hangup of the pair that was
-    answered and names the customer).
+    An outside number is a mobile that answered; a consultation counts when the host says that it was handed over (a hangup of the pair
+    that was answered and names the customer).
     """
     found: list[Party] = []
     for leg in _anchors(call, profile):

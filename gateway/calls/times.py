@@ -1,7 +1,9 @@
-"""When a call began and ended, and how long it took. All times are the host's, as its hangups say them; ours fill in where those are missing.
+"""When a call began and ended, and how long it took. All times are the host's, as its hangups say them; ours fill in where those are
+missing.
 
-Facts: length = EndTime - StartTime, or DateReceived where StartTime is empty; DateReceived moves with every transfer, but the UniqueId holds the
-second in which its channel was created. EndTimes that count are those of the customer's side: colleagues who talk on do not lengthen the call.
+Facts: length = EndTime - StartTime, or DateReceived where StartTime is empty; DateReceived moves with every transfer, but the UniqueId
+holds the second in which its channel was created. EndTimes that count are those of the customer's side: colleagues who talk on do not
+lengthen the call.
 """
 
 from collections.abc import Iterable

@@ -46,8 +46,8 @@ class Changes:
 
     `settled`: the events whose call is known now. The event just applied may be missing: it is a loose piece (a leg that has not met its
     call yet) and must stay unprocessed in the store, so that a restart reads it again; a later `Changes` (of another event or of `advance`)
-    settles it, together with the others of its piece. `opened`: new calls. `merged`: (absorbed, survivor). `records`: finished calls, new or
-    corrected. `dropped`: calls forgotten by memory.
+    settles it, together with the others of its piece. `opened`: new calls. `merged`: (absorbed, survivor). `records`: finished calls, new
+    or corrected. `dropped`: calls forgotten by memory.
     """
 
     settled: tuple[Settled, ...] = ()
@@ -160,7 +160,9 @@ class Board:
 
 
 def _supersedes(view: CallView, shown: CallView | None) -> bool:
-    """Whether a view is news: different, and no earlier stage than what is shown (a call that goes on after its end was told stays told)."""
+    """Whether a view is news: different, and no earlier stage than what is shown (a call that goes on after its end was told stays
+    told).
+    """
     return shown is None or (view != shown and view.stage >= shown.stage)
 
 

@@ -20,8 +20,8 @@ class CallView:
     """What one card shows.
 
     `outside` is the customer's number, digits without "+", line rule applied; "" when it is not known. Empty for internal calls.
-    `people`: incoming START: nobody or the extension asked for; DIAL: those that ring now; TALK: those that talk now; FINAL answered: the last
-    that talked; FINAL not answered incoming: all that rang, in the order of their first ring; outgoing: the extension that calls. For
+    `people`: incoming START: nobody or the extension asked for; DIAL: those that ring now; TALK: those that talk now; FINAL answered: the
+    last that talked; FINAL not answered incoming: all that rang, in the order of their first ring; outgoing: the extension that calls. For
     internal calls `people` are the called and `caller` is the caller.
     `transfers` holds the accepted transfers as the chain of those who talked one after another (at least two), else nothing.
     """
