@@ -8,6 +8,7 @@
 """
 
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import attrs
 
@@ -35,21 +36,18 @@ class Timing:
     open_call_seconds: float = 14400.0
     linger_seconds: float = 30.0
 
-    # The same, ready to be added to a time: they are needed for every event.
-    closing_grace: timedelta = attrs.field(init=False, repr=False, eq=False)
-    open_call: timedelta = attrs.field(init=False, repr=False, eq=False)
-    linger: timedelta = attrs.field(init=False, repr=False, eq=False)
+    # The same as differences of times, made once: they are needed for every event.
 
-    @closing_grace.default
-    def _closing_grace(self) -> timedelta:
+    @cached_property
+    def closing_grace(self) -> timedelta:
         return timedelta(seconds=self.closing_grace_seconds)
 
-    @open_call.default
-    def _open_call(self) -> timedelta:
+    @cached_property
+    def open_call(self) -> timedelta:
         return timedelta(seconds=self.open_call_seconds)
 
-    @linger.default
-    def _linger(self) -> timedelta:
+    @cached_property
+    def linger(self) -> timedelta:
         return timedelta(seconds=self.linger_seconds)
 
 

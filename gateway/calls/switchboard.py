@@ -9,8 +9,6 @@ to show. Pure: the clock is that of the events; equal events give equal calls.
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import attrs
-
 from gateway.calls import correlation, events
 from gateway.calls.call import Call
 from gateway.calls.channels import Channel, ChannelKind, neighbour
