@@ -189,12 +189,12 @@ class Trace:
             body_text: the JSON text as posted.
         """
         events = logging.getLogger(EVENTS_LOGGER)
+        token, unique_id = _harmless(token), _harmless(unique_id)
         logger = self.loggers.get(enterprise_number)
         if logger is None:
             events.debug("%s of %s, UniqueId: %s", kind, enterprise_number, unique_id)
             return
         extra = {_TRACED: True}
-        token, unique_id = (text.translate(_NEEDLESS_CHARACTERS) for text in (token, unique_id))
         logger.info("🧪 TEST EVENT: %s", kind, extra=extra)
         logger.info("📋 Token: %s, UniqueId: %s", token, unique_id, extra=extra)
         logger.info("📦 Full Body: %s", readable(body_text), extra=extra)
@@ -210,7 +210,12 @@ def readable(body_text: str) -> str:
             return "{\n" + ",\n".join(fields) + "\n}"
     except (ValueError, RecursionError):
         pass
-    return body_text.translate(_NEEDLESS_CHARACTERS)
+    return _harmless(body_text)
+
+
+def _harmless(text: str) -> str:
+    """On one line, and with a UTF-8: other handlers than ours (a test's, a supervisor's) may not know what to do with a lone surrogate."""
+    return text.translate(_NEEDLESS_CHARACTERS).encode("utf-8", "backslashreplace").decode()
 
 
 def _json(value: Any) -> str:
