@@ -26,6 +26,10 @@ MAX_WAITING_ITEMS: Final = 2_000
 MAX_WAITING_BYTES: Final = 32 * 1024 * 1024
 MAX_BATCH_ITEMS: Final = 500
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
+# From a readable socket to `submit` a request takes about so many passes of the scheduler (Hypercorn's reader, its application task); and
+# gathering ends after so many rounds of them even when every round brings more.
+STEPS_OF_A_REQUEST: Final = 2
+GATHER_PASSES: Final = 8
 # A commit that takes longer is given up: every host waiting on it has hung up by then (they give up after 3 s), and a database that
 # hangs must not hold the events that came later.
 WRITE_SECONDS: Final = 5.0
@@ -135,6 +139,7 @@ class Journal:
                         return
                     self._wake = trio.Event()
                     await self._wake.wait()
+                await self._gather()
                 batch = self._take_batch()
                 await self._write(batch)
         finally:
@@ -143,6 +148,19 @@ class Journal:
                 ticket.settle(StoreUnavailable("the gateway stopped before the event was written for certain"))
             self._waiting.clear()
             self._waiting_bytes = 0
+
+    async def _gather(self) -> None:
+        """Let those who are about to submit do so: where the loop is busy, many requests stand between their bytes and `submit`.
+
+        A checkpoint is one pass of the scheduler over all who can run, not a wait: in an idle loop two of them take some 50 µs.
+        """
+        gathered = 0
+        for _ in range(GATHER_PASSES):
+            if len(self._waiting) == gathered or len(self._waiting) >= self._max_batch_items:
+                return
+            gathered = len(self._waiting)
+            for _ in range(STEPS_OF_A_REQUEST):
+                await trio.lowlevel.checkpoint()
 
     def _take_batch(self) -> Sequence[Ticket]:
         batch: list[Ticket] = []

@@ -108,9 +108,20 @@ class _Connection:
     def __init__(self, stream: trio.SocketStream) -> None:
         self.socket = _Socket(stream.socket)
         self.receive_some = stream.receive_some
-        self.send_all = stream.send_all
         self.send_eof = stream.send_eof
         self.aclose = stream.aclose
+        self._stream = stream
+        self._head = b""
+
+    async def send_all(self, data: bytes) -> None:
+        """Hypercorn sends the head, the body and the (empty) end of a response one after the other: head and body go out as one packet."""
+        if not self._head and data.startswith(b"HTTP/1.1 ") and b"\r\ncontent-length:" in data.lower():
+            # Where there is a length, there is at least the end to come.
+            self._head = data
+            return
+        data, self._head = self._head + data, b""
+        if data:
+            await self._stream.send_all(data)
 
 
 class _Server(TCPServer):

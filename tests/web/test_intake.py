@@ -329,14 +329,15 @@ async def test_more_waiting_events_than_there_is_room_for_are_503(open_door: Any
 
         async def post(number: int) -> None:
             statuses.append((await door.post("/start", {"UniqueId": str(number)})).status)
-            if len(statuses) == 3:
+            if len(statuses) == 2:
                 release.set()
 
         async with trio.open_nursery() as nursery:
             for number in range(6):
                 nursery.start_soon(post, number)
-        assert sorted(statuses) == [200, 200, 200, 503, 503, 503]
-        assert len(store.events) == 3
+        # Two wait, and one or two are on their way to the database.
+        assert statuses.count(503) in {2, 3}
+        assert statuses.count(200) == len(store.events) == 6 - statuses.count(503)
 
 
 async def test_an_event_the_database_refuses_is_422_and_the_others_are_stored(door: Any) -> None:
@@ -416,14 +417,15 @@ async def test_the_figures_count_what_happened(door: Any) -> None:
 
 async def test_many_events_at_once_share_commits(door: Any) -> None:
     async def slow(batch: Sequence[IncomingEvent]) -> None:
-        while len(batch) == 1 and door.journal.waiting_items < 29:  # noqa: ASYNC110 (nobody tells a test that a queue has grown)
+        while not door.store.batches and len(batch) + door.journal.waiting_items < 30:  # noqa: ASYNC110 (nobody tells a test that a queue has grown)
             await trio.sleep(0.001)
 
     door.store.before_append = slow
     async with trio.open_nursery() as nursery:
         for number in range(30):
             nursery.start_soon(door.post, "/bridge", {"UniqueId": str(number)})
-    assert door.store.batches == [1, 29]
+    assert len(door.store.batches) <= 2
+    assert sum(door.store.batches) == 30
 
 
 async def test_a_connection_is_kept_for_many_events(door: Any) -> None:
