@@ -24,6 +24,7 @@ from gateway.ports import (
     StoredEvent,
 )
 from sql import rows
+from sql.arrays import boolean_array, bytes_array, number_array, text_array, time_array
 from sql.configuration import Change, StoredEnterprise, planned_changes
 from sql.driver import Connection
 from sql.migrate import missing
@@ -54,13 +55,13 @@ class PostgresStore:
             row["id"]
             for row in await self._pool.fetch(
                 self._sql["append_events"],
-                [clean_key(event.enterprise_number) for event in batch],
-                [clean_key(event.kind) for event in batch],
-                [clean_key(event.unique_id) for event in batch],
-                [event.raw_body for event in batch],
-                [event.body_hash for event in batch],
-                [event.received_at for event in batch],
-                [event.data_source for event in batch],
+                text_array([clean_key(event.enterprise_number) for event in batch]),
+                text_array([clean_key(event.kind) for event in batch]),
+                text_array([clean_key(event.unique_id) for event in batch]),
+                text_array([event.raw_body for event in batch]),
+                bytes_array([event.body_hash for event in batch]),
+                time_array([event.received_at for event in batch]),
+                text_array([event.data_source for event in batch]),
             )
         ]
         if len(ids) == len(batch):
@@ -69,9 +70,13 @@ class PostgresStore:
 
     async def _first_ids(self, batch: Sequence[IncomingEvent]) -> dict[rows.EventKey, int]:
         keys = list(dict.fromkeys(key for event in batch if (key := rows.event_key(event))))
-        columns = [list(column) for column in zip(*keys, strict=True)]
-        enterprises, unique_ids, kinds, hashes = columns
-        found = await self._pool.fetch(self._sql["first_events"], enterprises, kinds, unique_ids, hashes)
+        found = await self._pool.fetch(
+            self._sql["first_events"],
+            text_array([enterprise_number for enterprise_number, _, _, _ in keys]),
+            text_array([kind for _, _, kind, _ in keys]),
+            text_array([unique_id for _, unique_id, _, _ in keys]),
+            bytes_array([body_hash for _, _, _, body_hash in keys]),
+        )
         return {keys[row["position"] - 1]: row["id"] for row in found}
 
     async def reject_event(self, *, kind: str, token: str, raw_body: str, reason: str, received_at: datetime) -> None:
@@ -103,10 +108,10 @@ class PostgresStore:
             await self._pool.execute(self._sql["commit_step"], *_step_arguments(step, {}))
             return
         survivors = rows.final_survivors(step.merged)
-        number, absorbed = clean_key(step.enterprise_number), list(survivors)
+        number, absorbed = clean_key(step.enterprise_number), number_array(survivors)
         async with self._pool.acquire() as connection, connection.pipeline():
-            await connection.execute(self._sql["merge_events"], number, absorbed, list(survivors.values()))
-            await connection.execute(self._sql["merge_records"], number, absorbed, list(survivors.values()))
+            await connection.execute(self._sql["merge_events"], number, absorbed, number_array(survivors.values()))
+            await connection.execute(self._sql["merge_records"], number, absorbed, number_array(survivors.values()))
             await connection.execute(self._sql["forget_absorbed"], number, absorbed)
             await connection.execute(self._sql["commit_step"], *_step_arguments(step, survivors))
 
@@ -129,7 +134,7 @@ class PostgresStore:
 
     async def release_calls(self, enterprise_number: str, call_ids: Sequence[int]) -> None:
         """These calls live in memory no more."""
-        await self._pool.execute(self._sql["release_calls"], clean_key(enterprise_number), list(call_ids))
+        await self._pool.execute(self._sql["release_calls"], clean_key(enterprise_number), number_array(call_ids))
 
     # what was shown to whom
 
@@ -139,7 +144,7 @@ class PostgresStore:
 
     async def shown_of_calls(self, enterprise_number: str, call_ids: Sequence[int]) -> Sequence[Shown]:
         """By call, bot and chat. Bots appear with the newest token known of them."""
-        found = await self._pool.fetch(self._sql["shown_of_calls"], clean_key(enterprise_number), list(call_ids))
+        found = await self._pool.fetch(self._sql["shown_of_calls"], clean_key(enterprise_number), number_array(call_ids))
         return [rows.shown(row) for row in found]
 
     async def record_shown(self, shown: Shown, *, mark_events: bool) -> None:
@@ -259,7 +264,7 @@ class PostgresStore:
                     await connection.execute(
                         sql["renew_bot_token"], config.number, rows.bot_id_of(config.bot_token), change.renewed_token, config.bot_token
                     )
-                await connection.execute(sql["add_subscribers"], config.number, config.bot_token, list(change.new_chats))
+                await connection.execute(sql["add_subscribers"], config.number, config.bot_token, number_array(change.new_chats))
                 await connection.execute(sql["tell_gateways"], config.number)
 
     # housekeeping
@@ -311,12 +316,12 @@ def _step_arguments(step: Step, survivors: dict[int, int]) -> tuple[object, ...]
     gone = {*step.released, *survivors}
     return (
         clean_key(step.enterprise_number),
-        [outcome.event_id for outcome in outcomes],
-        [outcome.call_id for outcome in outcomes],
-        [outcome.shown for outcome in outcomes],
-        [clean_reason(outcome.error) for outcome in outcomes],
-        [call_id for call_id in step.opened if call_id not in gone],
-        list(step.released),
+        number_array([outcome.event_id for outcome in outcomes]),
+        number_array([outcome.call_id for outcome in outcomes]),
+        boolean_array([outcome.shown for outcome in outcomes]),
+        text_array([clean_reason(outcome.error) for outcome in outcomes]),
+        number_array([call_id for call_id in step.opened if call_id not in gone]),
+        number_array(step.released),
         rows.records_json(step.records),
     )
 

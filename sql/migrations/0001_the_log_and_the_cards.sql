@@ -84,7 +84,7 @@ create table call_events (
     error text not null default ''
 ) with (
     fillfactor = 85, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_threshold = 5000,
-    autovacuum_analyze_threshold = 5000, autovacuum_analyze_scale_factor = 0.02
+    autovacuum_analyze_threshold = 5000, autovacuum_analyze_scale_factor = 0.02, vacuum_truncate = off
 );
 
 -- What a host repeats is stored once. Channel events are not in here: a channel may enter a bridge again with the same body.
@@ -97,12 +97,13 @@ create index call_events_call on call_events (enterprise_number, call_id) where 
 create index call_events_unprocessed on call_events (enterprise_number, id) where not processed;
 create index call_events_age on call_events using brin (event_timestamp) with (pages_per_range = 32, autosummarize = on);
 
--- Groups of events that live in memory now: what a restart replays. As small as the number of open calls.
+-- Groups of events that live in memory now: what a restart replays. As small as the number of open calls. Its pages are kept when it is
+-- empty (vacuum_truncate): plans made for a table of no pages would read the whole of it in the next rush.
 create table live_calls (
     enterprise_number text not null,
     call_id bigint not null,
     primary key (enterprise_number, call_id)
-) with (autovacuum_vacuum_scale_factor = 0.05);
+) with (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.05, vacuum_truncate = off);
 
 create table calls (
     enterprise_number text not null,
@@ -153,7 +154,7 @@ create table telegram_messages (
     -- The message that message_id has replaced, while its deletion is owed.
     superseded_message_id bigint,
     primary key (enterprise_number, call_id, bot_id, chat_id)
-) with (fillfactor = 70);
+) with (fillfactor = 70, autovacuum_vacuum_threshold = 2000, autovacuum_analyze_threshold = 2000);
 create index telegram_messages_age on telegram_messages using brin (updated_at) with (pages_per_range = 32, autosummarize = on);
 
 -- What was refused at the door, the newest 1,000. Tokens are masked before they come here.

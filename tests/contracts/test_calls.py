@@ -106,9 +106,7 @@ async def test_an_absorbed_call_gives_its_events_to_the_survivor(house: House) -
 
 async def test_a_call_opened_and_absorbed_in_one_step_is_not_live(store: Store) -> None:
     first, second = await stored(store, "1.1", "2.1")
-    await store.commit_step(
-        step(understood(first, first), understood(second, second), opened=(first, second), merged=((second, first),))
-    )
+    await store.commit_step(step(understood(first, first), understood(second, second), opened=(first, second), merged=((second, first),)))
     await store.release_calls(NUMBER, [first])
     assert list(await store.enterprises_with_work()) == []
 
@@ -129,7 +127,8 @@ async def test_the_record_of_an_absorbed_call_becomes_that_of_a_survivor_without
 
 
 async def test_a_corrected_record_keeps_its_uuid(store: Store) -> None:
-    await store.commit_step(step(records=(finished(1, call_status=0, duration=None, date_end=None, talk_seconds=None, closed_by="silence"),)))
+    unfinished = finished(1, call_status=0, duration=None, date_end=None, talk_seconds=None, closed_by="silence")
+    await store.commit_step(step(records=(unfinished,)))
     [first] = await store.calls(NUMBER, limit=1)
     assert len(first.uuid) == 36
     assert (first.duration, first.date_end, first.talk_seconds) == (None, None, None)

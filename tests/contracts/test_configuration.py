@@ -78,7 +78,7 @@ async def test_lines_and_managers_come_in_the_order_of_their_keys(store: Store) 
 
 async def test_enterprises_that_are_not_named_are_left_alone(store: Store) -> None:
     await store.upsert_enterprises([enterprise("0270"), enterprise("0367")])
-    assert list(await store.upsert_enterprises([enterprise("0500")]))[0] == "enterprise 0500: added"
+    assert "enterprise 0500: added" in await store.upsert_enterprises([enterprise("0500")])
     assert list(await store.upsert_enterprises([])) == []
     assert [one.number for one in await store.enterprises()] == ["0270", "0367", "0500"]
 

@@ -1,7 +1,5 @@
 """The log of events: both stores take, refuse, order and repeat alike."""
 
-import json
-
 import attrs
 import pytest
 import trio
@@ -74,9 +72,7 @@ async def test_repeats_inside_a_batch_get_the_id_of_the_first(store: Store) -> N
     fresh = [one.event_id for one in appended if not one.duplicate]
     assert fresh == sorted(set(fresh))
     stored = await store.unprocessed_events(NUMBER, after_event_id=0, limit=10)
-    assert [(one.event_id, one.kind) for one in stored] == list(
-        zip(fresh, ["dial", "bridge", "bridge", "hangup", "dial"], strict=True)
-    )
+    assert [(one.event_id, one.kind) for one in stored] == list(zip(fresh, ["dial", "bridge", "bridge", "hangup", "dial"], strict=True))
 
 
 async def test_a_repeated_batch_mixed_with_new_events_finds_the_old_ids(store: Store) -> None:
@@ -100,9 +96,10 @@ async def test_the_same_event_of_another_kind_body_uniqueid_or_enterprise_is_ano
     assert not any(one.duplicate for one in appended)
 
 
-@pytest.mark.parametrize("unique_id", ["a\0b", "a\ud800b", "ы" * 40000, "\U0001f4de" * 3000, "'; drop table", "{,\"\\}", "NULL", " "])
+@pytest.mark.parametrize("unique_id", ["a\0b", "a\ud800b", "ы" * 40000, "\U0001f4de" * 3000, "'; drop table", '{,"\\}', "NULL", " "])
 async def test_no_uniqueid_whatever_it_is_stops_a_batch(store: Store, unique_id: str) -> None:
-    batch = [incoming("dial", "1.1"), incoming("dial", unique_id, body="{}"), incoming("bridge", unique_id, body="{}"), incoming("dial", "2.1")]
+    odd = [incoming("dial", unique_id, body="{}"), incoming("bridge", unique_id, body="{}")]
+    batch = [incoming("dial", "1.1"), *odd, incoming("dial", "2.1")]
     appended = await store.append_events(batch)
     assert not any(one.duplicate for one in appended)
     [again] = await store.append_events([batch[1]])
@@ -198,10 +195,10 @@ async def test_only_the_newest_refused_events_are_kept(house: House) -> None:
 
 
 events = st.builds(
-    lambda kind, unique_id, body: incoming(kind, unique_id, body=json.dumps(body)),
+    incoming,
     st.sampled_from(["start", "dial", "bridge", "bridge_leave", "hangup"]),
     st.sampled_from(["", "1.1", "1.2", "\0"]) | st.text(max_size=5),
-    st.sampled_from([{}, {"a": 1}]),
+    body=st.sampled_from(["{}", '{"a": "\\u0000\\""}']),
 )
 
 

@@ -60,7 +60,7 @@ async def test_a_renewed_bot_token_keeps_messages_and_subscribers(store: Store) 
 
 
 async def test_a_moved_chat_keeps_what_it_was_shown_without_the_message(store: Store) -> None:
-    await store.record_shown(message(5, -1), mark_events=False)
+    await store.record_shown(message(5, -1, superseded_message_id=76), mark_events=False)
     await store.record_shown(message(6, -1), mark_events=False)
     await store.record_shown(message(6, -2, message_id=8), mark_events=False)
     await store.record_shown(message(5, -1, bot_token="7:OTHER"), mark_events=False)

@@ -117,12 +117,11 @@ def merging(first: int, second: int) -> Step:
 async def test_a_step_that_is_cancelled_while_it_waits_is_not_done(pool: Pool) -> None:
     store = PostgresStore(pool)
     first, second = (one.event_id for one in await store.append_events([incoming("bridge", "1.1"), incoming("bridge", "2.1")]))
-    async with pool.acquire() as other:
-        async with other.transaction():
-            await other.execute("select 1 from call_events where id = $1::bigint for update", second)
-            with trio.move_on_after(0.2) as scope:
-                await store.commit_step(merging(first, second))
-            assert scope.cancelled_caught
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("select 1 from call_events where id = $1::bigint for update", second)
+        with trio.move_on_after(0.2) as scope:
+            await store.commit_step(merging(first, second))
+        assert scope.cancelled_caught
     assert len(await store.unprocessed_events(NUMBER, after_event_id=0, limit=9)) == 2
     assert list(await store.live_events(NUMBER)) == []
     assert list(await store.calls(NUMBER, limit=9)) == []
