@@ -1,11 +1,12 @@
 """A whole gateway in virtual time: the real service and its rooms, the store in memory, a Telegram without sockets, no doors."""
 
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 import trio
@@ -15,6 +16,7 @@ from gateway.directory import Directory
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots
 from gateway.nurseries.clock import TrioClock
+from gateway.nurseries.journal import Ticket
 from gateway.nurseries.patience import Patience
 from gateway.nurseries.service import Doors, Outside, Running, Service
 from gateway.ports import EnterpriseConfig, IncomingEvent, LineConfig, ManagerConfig, Store
@@ -38,6 +40,14 @@ JUNE = EnterpriseConfig(
     managers=(ManagerConfig(extension="151", last_name="Петрова", first_name="Анна", middle_name="Игоревна"),),
     subscribers=(1001,),
 )
+
+
+class Claims(Protocol):
+    """The fixture `expected_errors` of tests/conftest.py, as its tests see it."""
+
+    def claim(self, fragment: str) -> list[logging.LogRecord]:
+        """Takes out the ERROR records that contain the fragment; there must be one."""
+        ...
 
 
 @attrs.define(eq=False)
@@ -135,9 +145,16 @@ class House:
 
     async def post(self, kind: str, unique_id: str = "1.1", *, number: str = NUMBER, **fields: Any) -> int:
         """What the front door does with an event: stored for certain when this returns."""
+        return (await self.submit(kind, unique_id, number=number, **fields).wait()).event_id
+
+    def submit(self, kind: str, unique_id: str = "1.1", *, number: str = NUMBER, **fields: Any) -> Ticket:
+        """Hand an event to the journal and do not wait."""
         assert self.running is not None
-        event = webhook(kind, unique_id, at=self.clock(), number=number, **fields)
-        return (await self.running.journal.submit(event).wait()).event_id
+        return self.running.journal.submit(self.event(kind, unique_id, number=number, **fields))
+
+    def event(self, kind: str, unique_id: str = "1.1", *, number: str = NUMBER, **fields: Any) -> IncomingEvent:
+        """A webhook that arrives now."""
+        return webhook(kind, unique_id, at=self.clock(), number=number, **fields)
 
     async def ring(self, unique_id: str = "1.1", **fields: Any) -> None:
         """A call comes in and rings at 151."""

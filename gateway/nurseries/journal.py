@@ -6,7 +6,7 @@ busy with commits of many events. One commit runs at a time, so the ids rise in 
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from sys import getsizeof
 from typing import Final
 
@@ -74,8 +74,9 @@ class Ticket:
 class Journal:
     """Takes events without waiting and writes them in batches.
 
-    `on_stored` is called after each commit with the new events of it (no duplicates), in order of their ids; it must not block. `run` must
-    be running for anything to be written.
+    `on_stored` is called after each commit with the new events of it (no duplicates), in order of their ids; `on_doubt` with the
+    enterprises of a batch that may or may not have been written: what is there all the same must be looked for in the store. Neither may
+    block. `run` must be running for anything to be written.
     """
 
     def __init__(
@@ -84,11 +85,13 @@ class Journal:
         *,
         on_stored: Callable[[Sequence[StoredEvent]], None],
         metrics: Metrics,
+        on_doubt: Callable[[Iterable[str]], None] = lambda _: None,
         max_waiting_items: int = MAX_WAITING_ITEMS,
         max_batch_items: int = MAX_BATCH_ITEMS,
     ) -> None:
         self._store = store
         self._on_stored = on_stored
+        self._on_doubt = on_doubt
         self._metrics = metrics
         self._max_waiting_items = max_waiting_items
         self._max_batch_items = max_batch_items
@@ -211,6 +214,7 @@ class Journal:
         _log.warning("%d events were not written: %s", len(batch), reason)
         for ticket in batch:
             ticket.settle(reason)
+        self._on_doubt({ticket.event.enterprise_number for ticket in batch})
 
     async def _refuse(self, ticket: Ticket, reason: StoreRejected) -> None:
         event = ticket.event

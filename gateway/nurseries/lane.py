@@ -116,6 +116,11 @@ class Lane:
                 self._queue.clear()
         self._wake.set()
 
+    def look_again(self) -> None:
+        """Events of this enterprise may be in the store that nobody has handed in."""
+        self._behind = True
+        self._wake.set()
+
     def release(self, call_id: int) -> None:
         """Nothing of this forgotten call is owed any more: the next step says so."""
         self._to_release[call_id] = None

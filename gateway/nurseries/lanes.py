@@ -32,6 +32,15 @@ class Lanes:
         for event in events:
             self._lane(event.enterprise_number).put(event)
 
+    def look_again(self, enterprise_numbers: Iterable[str]) -> None:
+        """The store may hold events of these that were not put: a commit whose answer was lost."""
+        for number in enterprise_numbers:
+            self._lane(number).look_again()
+
+    def look_everywhere(self) -> None:
+        """As `look_again`, for all lanes: after the database was away."""
+        self.look_again(list(self._lanes))
+
     def close(self) -> None:
         """Let every lane finish what is stored, and end."""
         self._closing = True

@@ -177,7 +177,7 @@ class Service:
             config_of=lambda number: _config_of(outside.directory, number),
         )
         lanes = Lanes(room, laning)
-        journal = Journal(outside.store, on_stored=lanes.put, metrics=outside.metrics)
+        journal = Journal(outside.store, on_stored=lanes.put, on_doubt=lanes.look_again, metrics=outside.metrics)
         conversation = Conversation(
             store=outside.store,
             directory=outside.directory,
@@ -199,7 +199,7 @@ class Service:
             directory=outside.directory,
             notices=outside.notices,
             patience=outside.patience,
-            on_change=(recipients.refresh, polls.refresh),
+            on_change=(recipients.refresh, polls.refresh, lanes.look_everywhere),
         )
         return Running(journal=journal, lanes=lanes, delivery=delivery, polls=polls, listener=listener)
 

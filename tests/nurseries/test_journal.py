@@ -49,9 +49,10 @@ class SlowStore:
 class Bench:
     store: SlowStore = attrs.field(factory=SlowStore)
     stored: list[StoredEvent] = attrs.field(factory=list[StoredEvent])
+    doubted: set[str] = attrs.field(factory=set[str])
 
     def journal(self, **limits: int) -> Journal:
-        return Journal(cast(Store, self.store), on_stored=self.stored.extend, metrics=Metrics(), **limits)
+        return Journal(cast(Store, self.store), on_stored=self.stored.extend, on_doubt=self.doubted.update, metrics=Metrics(), **limits)
 
 
 @pytest.fixture
