@@ -1,0 +1,84 @@
+"""One-row inserts a second through `sql/` against asyncpg on its own asyncio loop: same server, same statement, same concurrency.
+
+Each peer runs in a process of its own on one core, and the rounds alternate, so that neighbours on the machine slow both; the figure is the
+median of the ratios of neighbouring rounds. The server does not wait for its disk: that time is the same for both and would only hide the
+difference. Ours takes a connection of the pool for every insert, as the store does; asyncpg keeps one connection a task, because its pool
+resets a connection on every release, which would not be a fair handicap.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import trio
+
+from benchmarks.common import Figure, main, note
+from sql.driver import connect
+from sql.embedded import embedded_server
+
+NAME = "store"
+# One task alone shows the length of a round trip; ten is the pool of a gateway; more than that queues in the server.
+CONCURRENCIES = (1, 10, 30)
+TABLE = """
+DROP TABLE IF EXISTS inserted;
+CREATE TABLE inserted (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, enterprise text NOT NULL, kind text NOT NULL, unique_id text NOT NULL,
+    raw_body text NOT NULL, body_hash bytea NOT NULL, received_at timestamptz NOT NULL, number int NOT NULL
+)
+"""
+
+
+@attrs.frozen(kw_only=True)
+class Round:
+    """What one process measured: inserts a second of wall time, and its own CPU microseconds for one."""
+
+    inserts_per_second: float
+    cpu_microseconds: float
+
+
+async def measured(peer: str, url: str, concurrency: int, seconds: float) -> Round:
+    connection = await connect(url)
+    try:
+        await connection.execute(TABLE)
+    finally:
+        connection.close()
+    command = [sys.executable, "-m", f"benchmarks.store_{peer}", url, str(concurrency), str(seconds)]
+    run = await trio.run_process(command, capture_stdout=True)
+    return Round(**json.loads(run.stdout))
+
+
+async def rounds_of(*, quick: bool) -> dict[int, list[tuple[Round, Round]]]:
+    seconds, rounds = (0.5, 1) if quick else (1.2, 3)
+    found: dict[int, list[tuple[Round, Round]]] = {concurrency: [] for concurrency in CONCURRENCIES}
+    with tempfile.TemporaryDirectory(prefix="gwb-") as directory:
+        await trio.Path(directory).chmod(0o711)  # the server may run as another account
+        async with embedded_server(Path(directory) / "data", durable=False) as url:
+            for number in range(rounds):
+                note(f"round {number + 1} of {rounds}")
+                for concurrency in CONCURRENCIES:
+                    # Who goes first changes: the first one finds the server's caches colder.
+                    order = ("own", "asyncpg") if number % 2 else ("asyncpg", "own")
+                    pair = {peer: await measured(peer, url, concurrency, seconds) for peer in order}
+                    found[concurrency].append((pair["own"], pair["asyncpg"]))
+    return found
+
+
+def measure(quick: bool) -> Iterator[Figure]:
+    found = trio.run(lambda: rounds_of(quick=quick))
+    for concurrency, pairs in found.items():
+        tasks = "1 task" if concurrency == 1 else f"{concurrency} tasks"
+        ratio = statistics.median(own.inserts_per_second / peer.inserts_per_second for own, peer in pairs)
+        yield Figure(benchmark=NAME, name=f"inserts/s against asyncpg, {tasks}", value=ratio, unit="x", wanted=">= 1.0")
+        for name, place in (("sql/", 0), ("asyncpg", 1)):
+            rate = statistics.median(pair[place].inserts_per_second for pair in pairs)
+            cpu = statistics.median(pair[place].cpu_microseconds for pair in pairs)
+            yield Figure(benchmark=NAME, name=f"  {name}", value=rate, unit="inserts/s", digits=0)
+            yield Figure(benchmark=NAME, name=f"  {name}, own CPU for one", value=cpu, unit="µs", digits=0)
+
+
+if __name__ == "__main__":
+    main(measure)
