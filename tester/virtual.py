@@ -17,6 +17,7 @@ from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots
 from gateway.nurseries.clock import TrioClock
 from gateway.nurseries.journal import Ticket
+from gateway.nurseries.listener import Notices
 from gateway.nurseries.patience import Patience
 from gateway.nurseries.service import Doors, Outside, Running, Service
 from gateway.ports import EnterpriseConfig, IncomingEvent, LineConfig, ManagerConfig, Store
@@ -84,20 +85,21 @@ class House:
     directory: Directory = attrs.field(factory=Directory)
     notify: trio.Event = attrs.field(factory=trio.Event)
     board: type[Board] = Board
+    notices: Notices | None = None
     running: Running | None = None
 
     async def configure(self, *enterprises: EnterpriseConfig) -> None:
         await self.store.upsert_enterprises(enterprises)
         self.notify.set()
 
-    async def start(self) -> Process:
-        box: list[Running] = []
+    def service(self) -> Service:
+        """A gateway that nobody runs yet."""
 
         def no_doors(running: Running) -> Doors:
-            box.append(running)
+            self.running = running
             return Doors(front={}, inside={})
 
-        service = Service(
+        return Service(
             Outside(
                 store=self.seen_store or self.store,
                 directory=self.directory,
@@ -105,7 +107,7 @@ class House:
                 clock=self.clock,
                 metrics=Metrics(),
                 board_of=lambda zone, rules: self.board(zone=zone, line_rules=rules, timing=self.timing),
-                notices=self._notices,
+                notices=self.notices or self._notices,
                 poll_api_of=lambda token: BotApi(token, self.http, "http://telegram.test"),
                 doors_of=no_doors,
                 updates=self.updates,
@@ -115,6 +117,10 @@ class House:
                 jitter=lambda: 1.0,
             )
         )
+
+    async def start(self) -> Process:
+        """Run a gateway until it is killed or stopped. On return it is ready."""
+        service = self.service()
         scope, ready, ended = trio.CancelScope(), trio.Event(), trio.Event()
 
         async def live() -> None:
@@ -126,8 +132,8 @@ class House:
 
         self.nursery.start_soon(live)
         await ready.wait()
-        self.running = box[-1]
-        return Process(service, box[-1], scope, ended)
+        assert self.running is not None
+        return Process(service, self.running, scope, ended)
 
     @asynccontextmanager
     async def _notices(self) -> AsyncGenerator[AsyncIterable[object]]:
