@@ -1,11 +1,15 @@
-"""The peer of the intake: the least that Quart-Trio on Hypercorn can do with the same request. It parses the JSON and answers; it stores nothing.
+"""The peer of the intake: the least that Quart-Trio on Hypercorn can do with the same request. It parses the JSON, answers, stores nothing.
 
 `python -m benchmarks.bare_endpoint` serves on a free port and prints it.
 """
 
+from functools import partial
+from typing import Any, cast
+
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.trio import serve
+from hypercorn.trio.run import worker_serve
 from quart import Response, jsonify, request
 from quart_trio import QuartTrio
 
@@ -29,7 +33,7 @@ async def main() -> None:
     config.keep_alive_max_requests = 2**31
     config.backlog = 1024
     async with trio.open_nursery() as nursery:
-        (address,) = await nursery.start(serve, create_app(), config)
+        (address,) = await nursery.start(partial(worker_serve, ASGIWrapper(cast(Any, create_app())), config))
         print(address.removeprefix("http://"), flush=True)
 
 

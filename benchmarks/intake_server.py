@@ -1,6 +1,7 @@
 """The front door with everything behind it that an answer waits for: journal, PostgreSQL, figures, access log.
 
-`python -m benchmarks.intake_server DATABASE_URL` serves on a free port and prints it. Stored events go to nobody: lanes are measured elsewhere.
+`python -m benchmarks.intake_server DATABASE_URL` serves on a free port and prints it. Stored events go to nobody: what
+becomes of them is measured elsewhere.
 """
 
 import logging
@@ -21,6 +22,10 @@ from sql.pool import open_pool
 from sql.store import PostgresStore
 
 
+def leave_no_trace(_number: str, /, **_what: str) -> None:
+    """No enterprise is traced."""
+
+
 async def main(database_url: str) -> None:
     # The access log is formatted and thrown away: writing the file is the same for both peers, and Quart's bare endpoint has none.
     logging.getLogger("gateway.access").setLevel(logging.INFO)
@@ -38,7 +43,7 @@ async def main(database_url: str) -> None:
             directory=directory,
             metrics=metrics,
             clock=wall_clock,
-            trace=lambda _enterprise, _kind, _body: None,
+            trace=leave_no_trace,
         )
         await nursery.start(journal.run)
         (address,) = await nursery.start(partial(serve_app, app, ["127.0.0.1:0"]))

@@ -5,9 +5,8 @@ event, one at a time, so what this costs is what every host waits for (benchmark
 """
 
 import logging
-from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import attrs
@@ -34,8 +33,12 @@ COMMIT_SECONDS: Final = 2.5
 REJECT_SECONDS: Final = 0.5
 MAX_REJECTS_AT_ONCE: Final = 4
 
-# What is done with an event of a traced enterprise: it has been stored.
-Trace = Callable[[EnterpriseConfig, str, Body], None]
+
+class Trace(Protocol):
+    """Told of every event that has been stored; it decides whose are written down (`gateway.logs`). It must not block."""
+
+    def __call__(self, enterprise_number: str, /, *, kind: str, token: str, unique_id: str, body_text: str) -> None: ...
+
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +127,9 @@ class Intake:
             except StoreRejected as exc:
                 # The journal has kept it.
                 raise Refusal(Problem.EVENT_REFUSED, "the database refused the event") from exc
-            self._trace(enterprise, posted.kind, body)
+            self._trace(
+                enterprise.number, kind=posted.kind, token=token or token_of(body), unique_id=ticket.event.unique_id, body_text=body.text
+            )
             return appended
         raise Refusal(Problem.STORE_AWAY, f"the database did not confirm the event within {COMMIT_SECONDS:g} s, try again later")
 

@@ -12,7 +12,6 @@ import h11
 import pytest
 import trio
 
-from gateway.calls.envelope import Body
 from gateway.directory import Directory
 from gateway.metrics import Metrics
 from gateway.nurseries.journal import Journal
@@ -126,7 +125,7 @@ class Door:
     directory: Directory
     metrics: Metrics
     stored: list[StoredEvent]
-    traced: list[tuple[str, str, Body]]
+    traced: list[dict[str, str]]
     stop: trio.Event
 
     def client(self) -> AbstractAsyncContextManager[Client]:
@@ -148,7 +147,11 @@ async def open_door(
     directory = Directory([JUNE, MAY, AUTUMN, *TWINS])
     metrics = Metrics()
     stored: list[StoredEvent] = []
-    traced: list[tuple[str, str, Body]] = []
+    traced: list[dict[str, str]] = []
+
+    def trace(enterprise_number: str, /, **what: str) -> None:
+        traced.append({"enterprise_number": enterprise_number, **what})
+
     journal = Journal(store, on_stored=stored.extend, metrics=metrics, max_waiting_items=max_waiting_items)
     app: App = Intake(
         rest=create_public_app(on_update=on_update),
@@ -157,7 +160,7 @@ async def open_door(
         directory=directory,
         metrics=metrics,
         clock=lambda: NOW,
-        trace=lambda enterprise, kind, body: traced.append((enterprise.number, kind, body)),
+        trace=trace,
     )
     stop = trio.Event()
     serve = partial(serve_app, app, ["127.0.0.1:0"], shutdown_trigger=stop.wait, graceful_seconds=graceful_seconds)

@@ -394,8 +394,14 @@ async def test_a_refused_request_that_cannot_be_kept_is_refused_all_the_same(doo
 async def test_what_is_stored_is_traced_with_its_enterprise(door: Any) -> None:
     await door.post("/start", START)
     await door.post("/start", {}, token="nobody")
-    ((number, kind, body),) = door.traced
-    assert (number, kind, dict(body.fields)) == ("0367", "start", START)
+    (told,) = door.traced
+    assert told == {
+        "enterprise_number": "0367",
+        "kind": "start",
+        "token": TOKEN,
+        "unique_id": "1757840723.6",
+        "body_text": json.dumps(START),
+    }
 
 
 async def test_the_figures_count_what_happened(door: Any) -> None:
