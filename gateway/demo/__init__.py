@@ -1,0 +1,8 @@
+"""The demo: an embedded database, a Telegram of our own, the real gateway between them, and calls of an invented enterprise.
+
+The only room of the gateway, beside the command line, that knows the tester.
+"""
+
+from gateway.demo.stage import run as run
+
+__all__ = ["run"]
