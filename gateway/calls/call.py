@@ -64,6 +64,7 @@ class Call:
     # Who talked with the customer, one after another, and who does now.
     talkers: tuple[Party, ...] = ()
     chain: list[Party] = attrs.field(factory=list[Party])
+    followed: tuple[str, ...] = ()
     credited_bridges: dict[str, None] = attrs.field(factory=dict[str, None])
     talk_began_at: datetime | None = None
     talk_seconds: float = 0.0

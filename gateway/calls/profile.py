@@ -6,7 +6,8 @@ Rules (from the hosts' behaviour):
 2. Without start and dial the shape of the legs tells: a line in Exten on a trunk leg = incoming; an outside number in Exten on a telephone
    = outgoing; two telephones in a bridge = internal; a trunk leg and a telephone = whoever was created first calls.
 3. The customer's leg is the primary one (incoming) or the trunk legs that called the customer's number (outgoing). It survives transfers.
-   Other trunk legs are employees' mobiles. In an internal call the caller's telephone stands in the customer's place.
+   Other trunk legs are employees' mobiles. In an internal call the caller's telephone stands in the customer's place, or, when the caller
+   has transferred the called one to a third and is gone, the called one's.
 """
 
 from collections.abc import Iterable
@@ -24,7 +25,7 @@ _SIGNIFICANT_DIGITS = 9
 _NO_ID = ChannelId(1 << 62, 0)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class Profile:
     """The conclusions. `primary` and `anchors` are UniqueIds; `anchors` are the customer's legs (internal: the caller's); `ours` the legs
     whose hangup may end an outgoing call. `outside` is "" when unknown or internal; `extension` is who calls (outgoing, internal).
@@ -129,9 +130,30 @@ def _internal(call: Call) -> Profile:
     dial = next((dial for dial in call.dials if is_internal(dial.phone)), None)
     callers = [leg for leg in telephones if leg.exten]
     primary = dial.unique_id if dial else (callers or telephones)[0].unique_id if telephones else hangups[0].unique_id
+    stayer = _who_stays(call, telephones, primary) if primary in call.hangups else None
+    if stayer is not None:
+        return Profile(direction=Direction.INTERNAL, primary=primary, anchors=(stayer.unique_id,), extension=stayer.channel.peer)
     hangup = call.hangups.get(primary)
     number = _number_of(call.legs.get(primary)) or (dial.phone if dial else "") or (hangup.phone if hangup else "")
     return Profile(direction=Direction.INTERNAL, primary=primary, anchors=(primary,), extension=number if is_internal(number) else "")
+
+
+def _who_stays(call: Call, telephones: list[Leg], caller: str) -> Leg | None:
+    """The called telephone that the caller has transferred to a third one: it met the caller in one bridge and another telephone in a
+    later.
+    """
+    for leg in telephones:
+        met = [{key for key in call.bridges[bridge_id].ever if key != leg.unique_id} for bridge_id in leg.bridge_ids]
+        third = {other.unique_id for other in telephones} - {leg.unique_id, caller}
+        if (
+            leg.unique_id != caller
+            and len(met) > 1
+            and any(caller in others for others in met)
+            and met[-1] & third
+            and caller not in met[-1]
+        ):
+            return leg
+    return None
 
 
 def _by_shape(call: Call) -> Profile | None:
@@ -172,7 +194,12 @@ def _by_hangup(call: Call) -> Profile | None:
 
 
 def _by_one_hangup(call: Call, hangup: Hangup) -> Profile | None:
-    if is_internal(hangup.phone) and hangup.call_type in (0, 2):
+    if is_internal(hangup.phone):
+        # A department's call has call type 0 and no line; a REFERred leg has the customer's line. Status "1" with nobody dialled is a
+        # telephone that merely rang, or a call to a service of the PBX.
+        department = hangup.call_type == 0 and not hangup.trunk
+        if not (department or hangup.call_type == 2) or (hangup.call_status == "1" and not hangup.extensions):
+            return None
         return Profile(direction=Direction.INTERNAL, primary=hangup.unique_id, anchors=(hangup.unique_id,), extension=hangup.phone)
     if not is_outside(hangup.phone):
         return None

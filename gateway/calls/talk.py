@@ -52,6 +52,11 @@ def follow_talk(call: Call, profile: Profile, at: datetime, event_id: int) -> No
     if not call.talkers and not any(leg.bridge_ids for leg in anchors):
         # The customer has not been in any bridge yet.
         return
+    if profile.direction is Direction.INTERNAL and call.followed != profile.anchors:
+        # Another telephone stands in the customer's place now: whom that one met is told anew.
+        call.chain.clear()
+        call.credited_bridges.clear()
+        call.followed = profile.anchors
     before, now = call.talkers, talkers_now(call, profile)
     if before and call.talk_began_at is not None and not now:
         call.talk_seconds += max((at - call.talk_began_at).total_seconds(), 0.0)
@@ -59,10 +64,10 @@ def follow_talk(call: Call, profile: Profile, at: datetime, event_id: int) -> No
     if now and call.talk_began_at is None:
         call.talk_began_at = at
     call.talkers = now
+    _credit_left_bridges(call, profile)
     if now:
         call.credited_bridges.update((leg.bridge_id, None) for leg in anchors if leg.bridge_id)
         _link(call, now)
-    _credit_left_bridges(call, profile)
     if has_company(call, profile):
         call.company_event_id = event_id
         call.customer_left_first = False

@@ -310,3 +310,53 @@ def test_memory_is_freed_when_calls_have_ended() -> None:
         playback.wait(40)
     assert playback.board.open_calls == 0
     assert len(playback.dropped) == 200
+
+
+def test_a_colleague_who_is_transferred_by_the_caller_talks_with_the_third() -> None:
+    at = host()
+    caller = at.channel("SIP/152", "152", exten="151", connected="151")
+    called = at.channel("SIP/151", "151", connected="152", linked=caller)
+    at.bridge(called, caller)
+    at.wait(5)
+    at.leave(caller)
+    at.leave(called)
+    at.hangup(caller.unique_id, "152", ["151"], call_type=2, answered=True, began_seconds=0.0)
+    third = at.channel("SIP/150", "150", exten="150", connected="151", linked=caller)
+    at.new_callerid(third, "inoffice")
+    third.exten = ""
+    called.exten, called.connected = "150", "150"
+    at.wait(3)
+    at.bridge(third, called)
+    at.wait(4)
+    at.leave(third)
+    at.leave(called)
+    at.hangup(called.unique_id, "151", ["150"], call_type=2, answered=True, began_seconds=5.0)
+    playback = play(at)
+    assert playback.texts[0].split("\n")[:2] == ["✅ Завершен (внутр.): 151 ↔ 150, 00:12", "🔀 152 → 150"]
+
+
+def test_a_lone_hangup_that_dialled_nobody_is_no_missed_internal_call() -> None:
+    at = host()
+    at.hangup("1795000000.999", "151", [], call_type=2, answered=False, began_seconds=0.0, status="1")
+    playback = play(at)
+    assert playback.texts == []
+
+
+def test_the_second_leg_of_a_refer_does_not_end_the_call() -> None:
+    at = host()
+    answered_incoming(at)
+    at.hangup("1795000000.999", "151", ["152"], call_type=0, answered=False, began_seconds=0.0, trunk=LINE)
+    assert play(at).first_lines == ["🔗 Разговор: +375 (29) 000-12-34 ↔ 151"]
+
+
+def test_a_call_of_a_department_is_internal_although_its_call_type_is_not() -> None:
+    at = host()
+    caller = at.channel("SIP/152", "152", exten="901", connected="151")
+    member = at.channel("SIP/151", "151", connected="152", linked=caller)
+    at.wait(2)
+    at.bridge(member, caller)
+    at.wait(3)
+    at.leave(member)
+    at.leave(caller)
+    at.hangup(caller.unique_id, "152", ["151"], call_type=0, answered=True, began_seconds=0.0, trunk="")
+    assert play(at).first_lines == ["✅ Завершен (внутр.): 152 ↔ 151, 00:05"]
