@@ -19,7 +19,16 @@ import psycopg
 import pytest
 import trio
 
-from sql.cluster import Cluster, locate, make_fresh_directory, make_socket_directory, read_postmaster, remove_socket_directory
+from gateway.errors import SettingsError
+from sql.cluster import (
+    Cluster,
+    is_our_server,
+    locate,
+    make_fresh_directory,
+    make_socket_directory,
+    read_postmaster,
+    remove_socket_directory,
+)
 from sql.embedded import owned, settle_initialized
 
 # Two cores shared with databases and servers: no deadline per example. CI repeats the same examples, a developer gets new ones.
@@ -29,12 +38,31 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
+TEMPORARY = Path("/tmp")  # short enough for sockets, and open to everybody
+PREFIX = "gwt-"
+BEING_MADE_SECONDS = 60.0
+
+
+def _sweep() -> None:
+    """Ends what a killed test run left behind: the lock of its server is free, and the directory is not one just being made."""
+    for lock_path in TEMPORARY.glob(f"{PREFIX}*/postgres.lock"):
+        directory = lock_path.parent
+        try:
+            if time.time() - directory.stat().st_mtime < BEING_MADE_SECONDS:
+                continue
+            with owned(cluster := locate(directory, durable=False)):
+                postmaster = read_postmaster(cluster)
+                if postmaster is not None and is_our_server(cluster, postmaster.pid):
+                    os.kill(postmaster.pid, signal.SIGQUIT)
+                shutil.rmtree(directory, ignore_errors=True)
+        except (OSError, SettingsError):
+            continue  # alive, another user's, or swept by another worker
 
 
 @contextmanager
 def _disposable_directory() -> Generator[Path]:
     """Others may pass through it, unlike through `tmp_path`: a server that was dropped from root to another account has to."""
-    directory = Path(tempfile.mkdtemp(prefix="gwt-", dir="/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=TEMPORARY))
     directory.chmod(0o711)
     try:
         yield directory
@@ -45,6 +73,7 @@ def _disposable_directory() -> Generator[Path]:
 @contextmanager
 def _disposable_server() -> Generator[str]:
     """The embedded server without Trio: it outlives the Trio runs of the tests. One per xdist worker."""
+    _sweep()
     with _disposable_directory() as directory:
         cluster = locate(directory, durable=False)
         with owned(cluster), cluster.log_path.open("ab") as log:

@@ -36,7 +36,7 @@ trio.run(main)
 """
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def places_of_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What root would keep under /var goes into a directory that is removed."""
     place = Path(tempfile.mkdtemp(prefix="gwt-var-", dir="/tmp"))
