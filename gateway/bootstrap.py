@@ -7,15 +7,13 @@ from functools import partial
 
 import attrs
 
-from gateway.calls.envelope import Body, token_of, unique_id_of
 from gateway.cards.board import Board, Timing
 from gateway.directory import Directory
 from gateway.logs import Trace
 from gateway.metrics import Metrics
-from gateway.nurseries.bots import Bot, Bots
+from gateway.nurseries.bots import Bot, Bots, careful_limits
 from gateway.nurseries.clock import wall_clock
 from gateway.nurseries.service import Doors, Outside, Running, Service
-from gateway.ports import EnterpriseConfig
 from gateway.settings import EMBEDDED, BotUpdates, Settings
 from gateway.web.health import Health
 from gateway.web.intake import Intake
@@ -29,7 +27,6 @@ from sql.pool import Pool, open_pool
 from sql.store import PostgresStore
 from telegram_client.api import BotApi
 from telegram_client.http import HttpClient
-from telegram_client.limits import BotLimits
 
 # sql/queries/subscriptions.sql and configuration.sql: every write to the configuration tables tells this channel.
 CHANNEL = "gateway_configuration"
@@ -86,7 +83,7 @@ async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> Asy
         outside = Outside(
             store=store,
             directory=directory,
-            bots=Bots(lambda token: Bot(BotApi(token, http, settings.telegram_base_url), BotLimits())),
+            bots=Bots(lambda token: Bot(BotApi(token, http, settings.telegram_base_url), careful_limits())),
             clock=wall_clock,
             metrics=metrics,
             board_of=_board_maker(settings),
@@ -115,9 +112,6 @@ def _doors(settings: Settings, running: Running, store: PostgresStore, directory
     health = Health(store=store, replayed=lambda: running.replayed, listening=lambda: running.listening)
     on_update = running.polls.on_update if settings.bot_updates is BotUpdates.WEBHOOK else None
 
-    def write_down(enterprise: EnterpriseConfig, kind: str, body: Body) -> None:
-        trace.trace_event(enterprise.number, kind=kind, token=token_of(body), unique_id=unique_id_of(body), body_text=body.text)
-
     intake = Intake(
         rest=create_public_app(on_update=on_update),
         store=store,
@@ -125,7 +119,7 @@ def _doors(settings: Settings, running: Running, store: PostgresStore, directory
         directory=directory,
         metrics=metrics,
         clock=wall_clock,
-        trace=write_down,
+        trace=trace.trace_event,
     )
     inside = create_internal_app(health=health, metrics=metrics)
     return Doors(
