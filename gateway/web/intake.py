@@ -127,11 +127,16 @@ class Intake:
             except StoreRejected as exc:
                 # The journal has kept it.
                 raise Refusal(Problem.EVENT_REFUSED, "the database refused the event") from exc
-            self._trace(
-                enterprise.number, kind=posted.kind, token=token or token_of(body), unique_id=ticket.event.unique_id, body_text=body.text
-            )
+            self._write_down(ticket.event, token or token_of(body))
             return appended
         raise Refusal(Problem.STORE_AWAY, f"the database did not confirm the event within {COMMIT_SECONDS:g} s, try again later")
+
+    def _write_down(self, event: IncomingEvent, token: str) -> None:
+        try:
+            self._trace(event.enterprise_number, kind=event.kind, token=token, unique_id=event.unique_id, body_text=event.raw_body)
+        except Exception:  # noqa: BLE001
+            # Safety net: the event is stored, and its host must hear that whatever befalls a log.
+            _log.exception("a %s could not be traced", event.kind)
 
     def _submit(self, posted: _Posted, enterprise: EnterpriseConfig, body: Body) -> Ticket:
         event = IncomingEvent(
@@ -169,7 +174,8 @@ class Intake:
             enterprise = self._directory.resolve(token)
         except AmbiguousEnterprise as exc:
             raise Refusal(Problem.TOKEN_AMBIGUOUS, "the Token fits more than one enterprise") from exc
-        if enterprise is None or not enterprise.active:
+        # Numbers and names find an enterprise elsewhere; here the key is a credential, and those are no secret.
+        if enterprise is None or not enterprise.active or token not in (enterprise.token, enterprise.secret):
             raise Refusal(Problem.TOKEN_UNKNOWN, "unknown Token")
         return enterprise
 
