@@ -14,7 +14,7 @@ import trio
 from gateway.cards.board import Board, Timing
 from gateway.directory import Directory
 from gateway.metrics import Metrics
-from gateway.nurseries.bots import Bot, Bots
+from gateway.nurseries.bots import Bot, Bots, careful_limits
 from gateway.nurseries.clock import TrioClock
 from gateway.nurseries.journal import Ticket
 from gateway.nurseries.listener import Notices
@@ -24,7 +24,6 @@ from gateway.ports import EnterpriseConfig, IncomingEvent, LineConfig, ManagerCo
 from gateway.settings import BotUpdates
 from telegram_client.api import BotApi
 from telegram_client.http import HttpClient
-from telegram_client.limits import BotLimits
 from tester.fakes.telegram import FakeMessage, FakeTelegram
 from tester.memory import MemoryStore
 
@@ -103,7 +102,7 @@ class House:
             Outside(
                 store=self.seen_store or self.store,
                 directory=self.directory,
-                bots=Bots(lambda token: Bot(BotApi(token, self.http, "http://telegram.test"), BotLimits())),
+                bots=Bots(lambda token: Bot(BotApi(token, self.http, "http://telegram.test"), careful_limits())),
                 clock=self.clock,
                 metrics=Metrics(),
                 board_of=lambda zone, rules: self.board(zone=zone, line_rules=rules, timing=self.timing),
@@ -111,6 +110,7 @@ class House:
                 poll_api_of=lambda token: BotApi(token, self.http, "http://telegram.test"),
                 doors_of=no_doors,
                 updates=self.updates,
+                public_base_url="https://gateway.test",
                 drain_seconds=self.drain_seconds,
                 retention_days=90,
                 patience=Patience(jitter=lambda: 1.0),

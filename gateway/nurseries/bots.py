@@ -22,6 +22,16 @@ class Bot:
         return self.api.bot_id
 
 
+def careful_limits() -> BotLimits:
+    """Limits that leave room for what lies between a ticket and its request.
+
+    A new message may wait for its turn, up to `gateway.nurseries.office.TURN_SECONDS` (1 s), after its ticket was granted. So within any
+    time at most as many requests reach a chat as were granted in that time and the second before it: one more than the limits say. So burst
+    and minute of a group are therefore one smaller than what Telegram stands, and the bot keeps a sixth of its second in hand.
+    """
+    return BotLimits(per_bot_per_second=25, chat_burst=2, group_per_minute=19)
+
+
 class Bots:
     """Bots by token, made on first use. Bounded by the number of tokens that were configured while the process runs."""
 

@@ -7,8 +7,8 @@ What is to be done is decided by `gateway.cards.policy`; a courier does it, writ
 import html
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from enum import Enum, auto
 from functools import partial
 from typing import assert_never
@@ -18,13 +18,11 @@ import trio
 
 from gateway.cards.policy import Delete, Edit, Nothing, Plan, Send, Wanted, plan, plan_when_gone
 from gateway.errors import StoreRejected
-from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot
-from gateway.nurseries.clock import Clock
 from gateway.nurseries.enterprise import final_mode_of
 from gateway.nurseries.living import ChatKey, Slot
-from gateway.nurseries.patience import TELEGRAM_BACKOFF, Backoff, Patience
-from gateway.ports import Shown, Store
+from gateway.nurseries.office import PostOffice
+from gateway.ports import Shown
 from telegram_client.api import PARSE_MODE
 from telegram_client.errors import (
     BadAnswer,
@@ -45,48 +43,10 @@ from telegram_client.limits import Ticket
 
 log = logging.getLogger(__name__)
 
-# Whoever has waited so long for the turn goes ahead without it: a slow chat holds up the others by this much and no more.
-TURN_SECONDS = 1.0
 # What Telegram has accepted is written down even when the process is told to end: for so long, then the next process may double it.
 RECORD_SECONDS = 2.0
 # A message that is in the way but cannot be deleted is left there after so many tries.
 DELETIONS = 5
-
-
-class Turn:
-    """New messages of this process go one after another, each from its request until it is written down.
-
-    A kill between the two doubles the message after the restart. One at a time means one such message per kill, whatever the load. Edits
-    need no turn: done twice they are the same.
-    """
-
-    def __init__(self) -> None:
-        self._lock = trio.Lock()
-
-    @asynccontextmanager
-    async def taken(self) -> AsyncGenerator[None]:
-        """Wait for the turn, at most `TURN_SECONDS`."""
-        held = False
-        with trio.move_on_after(TURN_SECONDS):
-            await self._lock.acquire()
-            held = True
-        try:
-            yield
-        finally:
-            if held:
-                self._lock.release()
-
-
-@attrs.frozen(kw_only=True)
-class PostOffice:
-    """What all couriers share."""
-
-    store: Store
-    clock: Clock
-    patience: Patience
-    metrics: Metrics
-    turn: Turn = attrs.field(factory=Turn)
-    backoff: Backoff = TELEGRAM_BACKOFF
 
 
 class End(Enum):

@@ -14,8 +14,9 @@ import trio
 from gateway.cards.board import CardChange
 from gateway.errors import StoreRejected
 from gateway.nurseries.bots import Bots
-from gateway.nurseries.courier import Courier, End, PostOffice
+from gateway.nurseries.courier import Courier, End
 from gateway.nurseries.living import Card, ChatKey, Slot
+from gateway.nurseries.office import PostOffice
 from gateway.nurseries.recipients import Recipients
 from gateway.ports import EnterpriseConfig, Recipient, Shown
 

@@ -14,14 +14,14 @@ import attrs
 import trio
 
 from gateway.cards.board import CardChange, Changes
-from gateway.errors import StoreRejected
 from gateway.nurseries.clock import Clock
 from gateway.nurseries.delivery import Delivery
 from gateway.nurseries.draft import Draft
 from gateway.nurseries.enterprise import line_rules_of, zone_of
 from gateway.nurseries.event import Events
+from gateway.nurseries.ledger import Ledger
 from gateway.nurseries.patience import Patience
-from gateway.ports import EnterpriseConfig, EventOutcome, Step, Store, StoredEvent
+from gateway.ports import EnterpriseConfig, Store, StoredEvent
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,6 @@ class Lane:
         self._queue: deque[StoredEvent] = deque()
         # A lane begins behind: what the last process left is read the same way as what did not fit into the queue.
         self._behind = True
-        self._refused_up_to = 0
         # Applied, but not yet known to belong to any call: still unprocessed in the store, so that a restart reads them again. They end
         # with the deadlines of the board; a call has a handful of them.
         self._loose: set[int] = set()
@@ -86,6 +85,7 @@ class Lane:
         self._advance_not_before = float("-inf")
         self._config = room.config_of(enterprise_number) or EnterpriseConfig(number=enterprise_number, token="")
         self._board = self._new_board()
+        self._ledger = Ledger(enterprise_number, room.store, patience=room.patience)
 
     def __repr__(self) -> str:
         state = "behind" if self._behind else "level"
@@ -167,7 +167,7 @@ class Lane:
 
     async def _read_unprocessed(self) -> tuple[Sequence[StoredEvent], bool]:
         """The next events to be understood, and whether these are all."""
-        store, number, after = self._room.store, self.enterprise_number, self._refused_up_to
+        store, number, after = self._room.store, self.enterprise_number, self._ledger.refused_up_to
         while True:
             read = await self._with_store(
                 "unprocessed events",
@@ -258,7 +258,7 @@ class Lane:
             (released if call_id not in draft.cards and delivery.is_settled(call_id) else owed).append(call_id)
         step = draft.step(self.enterprise_number, is_shown=delivery.is_shown, released=released)
         if step is not None:
-            await self._commit(step)
+            await self._ledger.commit(step)
         self._loose -= draft.settled_events
         for card in draft.cards.values():
             self._room.events.show(self._config, card)
@@ -269,39 +269,6 @@ class Lane:
             delivery.forget(call_id, then=None)
         for call_id in owed:
             delivery.forget(call_id, then=self.release)
-
-    async def _commit(self, step: Step) -> None:
-        try:
-            await self._with_store("step", lambda: self._room.store.commit_step(step))
-        except StoreRejected as exc:
-            log.error("enterprise %s: a step was refused, taking it apart: %s", self.enterprise_number, exc)
-            await self._commit_in_parts(step, str(exc))
-
-    async def _commit_in_parts(self, step: Step, error: str) -> None:
-        """The database refuses something in the step. Keep all that it takes; what it does not take is recorded as an error."""
-        number = self.enterprise_number
-        parts = [Step(enterprise_number=number, opened=step.opened, merged=step.merged, released=step.released)]
-        parts += [Step(enterprise_number=number, outcomes=(outcome,)) for outcome in step.outcomes]
-        parts += [Step(enterprise_number=number, records=(record,)) for record in step.records]
-        for part in parts:
-            if refusal := await self._refusal_of(part):
-                log.error("enterprise %s: refused and passed over: %r: %s", number, part, refusal)
-                for outcome in part.outcomes:
-                    await self._commit_error(outcome, error)
-
-    async def _commit_error(self, outcome: EventOutcome, error: str) -> None:
-        bare = EventOutcome(event_id=outcome.event_id, call_id=None, error=outcome.error or error)
-        if refusal := await self._refusal_of(Step(enterprise_number=self.enterprise_number, outcomes=(bare,))):
-            # Not even this: the event stays unprocessed. Reading on after it keeps the lane from meeting it again in this run.
-            log.error("enterprise %s: event %d cannot be marked: %s", self.enterprise_number, outcome.event_id, refusal)
-            self._refused_up_to = max(self._refused_up_to, outcome.event_id)
-
-    async def _refusal_of(self, part: Step) -> str:
-        try:
-            await self._with_store("part of a step", lambda: self._room.store.commit_step(part))
-        except StoreRejected as exc:
-            return str(exc) or "refused"
-        return ""
 
     # ------------------------------------------------------------------ restart
 
@@ -315,7 +282,7 @@ class Lane:
         # Written already, but for what changed rules or settings make of them now; writing a record again changes nothing else.
         step = draft.step(number, is_shown=lambda _: False, released=())
         if step is not None:
-            await self._commit(step)
+            await self._ledger.commit(step)
         # A call id is the id of its first event, so the ids of all these events also find the messages of calls that were absorbed
         # and whose deletion was still owed.
         shown = await self._with_store("what was shown", lambda: store.shown_of_calls(number, [event.event_id for event in events]))

@@ -26,7 +26,6 @@ from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bots
 from gateway.nurseries.clock import Clock
 from gateway.nurseries.conversation import Conversation
-from gateway.nurseries.courier import PostOffice
 from gateway.nurseries.delivery import Delivery
 from gateway.nurseries.event import Events
 from gateway.nurseries.janitor import keep_house
@@ -34,6 +33,7 @@ from gateway.nurseries.journal import Journal
 from gateway.nurseries.lane import Calls, LaneRoom
 from gateway.nurseries.lanes import Lanes
 from gateway.nurseries.listener import Listener, Notices
+from gateway.nurseries.office import PostOffice
 from gateway.nurseries.patience import Patience
 from gateway.nurseries.polls import Polls
 from gateway.nurseries.recipients import Recipients

@@ -209,3 +209,28 @@ async def test_a_card_that_cannot_be_drawn_silences_nobody(house: House, autojum
     await house.hang_up()
     await trio.sleep(5)
     assert house.texts() == [ANSWERED]
+
+
+@pytest.mark.parametrize("travel_seconds", [0.0, 0.15])
+async def test_a_burst_behind_a_flood_shows_every_final_and_breaks_no_limit(
+    house: House, autojump_clock: MockClock, travel_seconds: float
+) -> None:
+    chats = (1001, 1002, 1003, 1004, -1005)
+    await house.configure(attrs.evolve(JUNE, subscribers=chats))
+    process = await house.start()
+    house.telegram.fail(FaultKind.DELAY, seconds=travel_seconds, times=None)
+    house.telegram.too_many(5)
+    calls = 60
+    for number in range(calls):
+        house.submit("start", f"{number}.1", Phone=f"37529000{number:04}")
+        house.submit("dial", f"{number}.1", Phone=f"37529000{number:04}", Extensions=["151"])
+    await trio.sleep(20)
+    for number in range(calls):
+        await house.hang_up(f"{number}.1", status="0", Phone=f"37529000{number:04}")
+    await trio.sleep(1200)
+    for chat_id in chats:
+        assert len(house.texts(chat_id)) == calls
+        assert all(text.startswith("❌") for text in house.texts(chat_id))
+    assert house.telegram.violations == {}
+    await trio.sleep(600)
+    assert process.running.delivery.held_cards == 0
