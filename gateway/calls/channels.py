@@ -6,6 +6,7 @@ UniqueId is `<unix seconds of creation>.<counter>`, the counter grows by one per
 
 import re
 from enum import Enum, auto
+from functools import lru_cache
 
 import attrs
 
@@ -14,6 +15,7 @@ from gateway.calls.phones import is_internal
 _LOCAL = re.compile(r"Local/([^@]*)@(.*?);([12])")
 _PEER = re.compile(r"[A-Za-z0-9_]+/(.+?)(?:-[0-9A-Fa-f]{1,12})?")
 _UNIQUE_ID = re.compile(r"([0-9]{1,12})\.([0-9]{1,9})")
+_CACHED_ITEMS = 4096
 CONSULTATION_CONTEXT = "dialexecute"
 
 
@@ -44,6 +46,8 @@ class Channel:
 NO_CHANNEL = Channel(ChannelKind.UNKNOWN, "")
 
 
+# A pure function: the cache only saves the time, since the webhooks of a channel come together. About 400 bytes each.
+@lru_cache(maxsize=_CACHED_ITEMS)
 def parse_channel(name: str) -> Channel:
     """Take a channel name apart; what cannot be read is UNKNOWN."""
     if name.startswith("Local/"):

@@ -40,6 +40,9 @@ class Deadlines:
 
     def pop_due(self, now: datetime) -> tuple[datetime, int] | None:
         """Take out the earliest deadline that has passed, with its time."""
+        # The head is never later than the true earliest deadline.
+        if not self._heap or self._heap[0][0] > now:
+            return None
         self._settle()
         if not self._heap or self._heap[0][0] > now:
             return None

@@ -6,30 +6,24 @@ from gateway.calls import events
 from gateway.calls.channels import ChannelKind
 from gateway.calls.progress import Known
 
+# Spellings of one number share these last digits; they are its key.
 _SIGNIFICANT_DIGITS = 9
-
-
-def number_key(number: str) -> str:
-    """Spellings of one number share a key."""
-    return number[-_SIGNIFICANT_DIGITS:]
 
 
 def numbers_of(event: events.AnyEvent) -> list[str]:
     """The numbers under which the call of an event may be looked for, "" left out."""
     match event:
-        case events.Start():
-            found = [event.phone]
-        case events.Dial():
-            found = [event.phone, *event.extensions]
-        case events.Hangup():
-            found = [event.phone, *event.extensions]
-        case events.NewCallerId() | events.Bridge() | events.BridgeLeave():
+        case events.ChannelEvent():
             found = [event.caller, event.connected]
             if event.channel.kind in (ChannelKind.EXTENSION, ChannelKind.LOCAL):
                 found.append(event.channel.peer)
+        case events.Dial() | events.Hangup():
+            found = [event.phone, *event.extensions]
+        case events.Start():
+            found = [event.phone]
         case _:
             return []
-    return [number_key(number) for number in found if number]
+    return [number[-_SIGNIFICANT_DIGITS:] for number in found if number]
 
 
 class Ids:

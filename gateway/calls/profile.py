@@ -90,12 +90,14 @@ def _incoming(call: Call, rings: list[Dial]) -> Profile:
     # A GSM line may put its own id into start; the dial, which comes later, knows the caller.
     numbers = [dial.phone for dial in reversed(rings)]
     numbers += [call.start.phone if call.start else "", leg.caller if leg else "", hangup.phone if hangup else ""]
-    return Profile(
-        direction=Direction.INCOMING,
-        primary=primary,
-        anchors=(primary,),
-        outside=next((number for number in numbers if is_outside(number)), ""),
-    )
+    return Profile(direction=Direction.INCOMING, primary=primary, anchors=(primary,), outside=_first_outside(numbers))
+
+
+def _first_outside(numbers: Iterable[str]) -> str:
+    for number in numbers:
+        if is_outside(number):
+            return number
+    return ""
 
 
 def _outgoing(call: Call, dial: Dial | None, outside: str = "", primary: str = "") -> Profile:

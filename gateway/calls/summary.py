@@ -22,29 +22,29 @@ def line_of(call: Call, profile: Profile) -> str:
     """The line: incoming as called; outgoing the one really used. "" for internal calls."""
     if profile.direction is Direction.INTERNAL:
         return ""
+    if profile.direction is Direction.INCOMING and call.start is not None and call.start.trunk:
+        return call.start.trunk
     hangup = call.hangups.get(profile.primary)
     told = hangup.trunk if hangup else ""
     dials = [dial.trunk for dial in call.dials if dial.trunk and dial.unique_id == profile.primary]
     if profile.direction is Direction.INCOMING:
-        candidates = [call.start.trunk if call.start else "", *dials, told, _exten_line(call, profile)]
+        candidates = [*dials, told, _exten_line(call, profile)]
     else:
         used = [call.legs[anchor].channel.peer for anchor in profile.anchors if call.legs[anchor].bridge_ids]
         candidates = [told, *reversed(used), *reversed(dials)]
     return next((line for line in candidates if line), "")
 
 
-def outside_of(call: Call, profile: Profile, rules: LineRules) -> str:
+def outside_of(profile: Profile, line: str, rules: LineRules) -> str:
     """The customer's number, the rule of the line applied to incoming calls."""
-    if profile.direction is not Direction.INCOMING:
-        return profile.outside
-    return apply_line_rule(profile.outside, rules.get(line_of(call, profile)))
+    rule = rules.get(line) if profile.direction is Direction.INCOMING else None
+    return profile.outside if rule is None else apply_line_rule(profile.outside, rule)
 
 
 def people_of(call: Call, profile: Profile, stage: Stage) -> tuple[Party, ...]:
     """Our side of the call at a stage; see `gateway.cards.view.CallView.people`."""
     if profile.direction is Direction.INTERNAL:
         return _called_colleague(call, profile)
-    calls = (Party(PartyKind.EXTENSION, profile.extension),) if profile.extension else ()
     match stage:
         case Stage.TALK:
             return call.talkers or tuple(call.chain[-1:])
@@ -55,21 +55,21 @@ def people_of(call: Call, profile: Profile, stage: Stage) -> tuple[Party, ...]:
         case Stage.DIAL if profile.direction is Direction.INCOMING:
             return _ringing(call)
         case _:
-            return calls
+            return (Party(PartyKind.EXTENSION, profile.extension),) if profile.extension else ()
 
 
 def record_of(call: Call, profile: Profile, rules: LineRules) -> CallRecord:
     """The row of a call that has ended."""
-    span = span_of(call, profile)
+    span, line = span_of(call, profile), line_of(call, profile)
     internal = profile.direction is Direction.INTERNAL
     return CallRecord(
         call_id=call.call_id,
         unique_id=profile.primary,
-        phone=profile.extension if internal else outside_of(call, profile, rules),
+        phone=profile.extension if internal else outside_of(profile, line, rules),
         extension=", ".join(party.number for party in people_of(call, profile, Stage.FINAL)),
         call_type=_CALL_TYPES[profile.direction],
         call_status=_ANSWERED if answered(call, profile) else _NOT_ANSWERED,
-        trunk=line_of(call, profile),
+        trunk=line,
         date_received=span.began,
         date_end=span.ended,
         duration=span.seconds,

@@ -17,16 +17,22 @@ from gateway.calls.profile import Profile, is_outside
 
 def has_company(call: Call, profile: Profile) -> bool:
     """Whether anything at all, a Local end included, is in a bridge with the customer."""
-    for leg in _anchors(call, profile):
-        state = call.bridges.get(leg.bridge_id) if leg.bridge_id else None
-        if state is not None and not state.holding and any(member not in profile.anchors for member in state.members):
-            return True
+    for unique_id in profile.anchors:
+        leg = call.legs.get(unique_id)
+        if leg is not None and leg.bridge_id and not call.bridges[leg.bridge_id].holding:
+            for member in call.bridges[leg.bridge_id].members:
+                if member not in profile.anchors:
+                    return True
     return False
 
 
 def in_bridge(call: Call, profile: Profile) -> bool:
     """Whether a leg of the customer is in a bridge now, a parking lot included."""
-    return any(leg.bridge_id for leg in _anchors(call, profile))
+    for unique_id in profile.anchors:
+        leg = call.legs.get(unique_id)
+        if leg is not None and leg.bridge_id:
+            return True
+    return False
 
 
 def was_in_bridge(call: Call, profile: Profile) -> bool:

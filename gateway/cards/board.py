@@ -19,7 +19,7 @@ from gateway.ports import StoredEvent
 __all__ = ["Board", "CardChange", "Changes", "Settled", "Timing"]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class CardChange:
     """The card of a call is now `view`; None = the call was absorbed by another one and its message has to go.
 
@@ -32,7 +32,7 @@ class CardChange:
     view: CallView | None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class Settled:
     """The fate of one event is known: it belongs to `call_id`, or to no call at all (None)."""
 
@@ -40,7 +40,7 @@ class Settled:
     call_id: int | None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class Changes:
     """What one event, or the passing of time, changed.
 
@@ -133,7 +133,7 @@ class Board:
             self._cards.pop(call_id, None)
             self._records.pop(call_id, None)
         return Changes(
-            settled=tuple(Settled(event_id=event_id, call_id=call_id) for event_id, call_id in outcome.settled.items()),
+            settled=tuple([Settled(event_id=event_id, call_id=call_id) for event_id, call_id in outcome.settled.items()]),
             opened=tuple(outcome.opened),
             merged=tuple(outcome.merged),
             cards=tuple(cards),

@@ -15,7 +15,7 @@ from gateway.calls.times import span_of
 __all__ = ["CallView", "Direction", "Party", "PartyKind", "Stage"]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class CallView:
     """What one card shows.
 
@@ -50,13 +50,14 @@ def view_of(call: Call, profile: Profile | None, rules: LineRules) -> CallView |
     internal = profile.direction is Direction.INTERNAL
     final = stage is Stage.FINAL
     span = span_of(call, profile) if final else None
+    line = line_of(call, profile)
     return CallView(
         direction=profile.direction,
         stage=stage,
-        outside="" if internal else outside_of(call, profile, rules),
+        outside="" if internal else outside_of(profile, line, rules),
         caller=Party(PartyKind.EXTENSION, profile.extension) if internal and profile.extension else None,
         people=people_of(call, profile, stage),
-        line=line_of(call, profile),
+        line=line,
         transfers=tuple(call.chain) if len(call.chain) > 1 else (),
         answered=final and answered(call, profile),
         duration_seconds=span.seconds if span else None,

@@ -10,18 +10,18 @@ from gateway.handlers import bridge, callerid, dial, hangup, start
 def apply(call: Call, event: events.AnyEvent) -> None:
     """Take over the facts of an event into its call."""
     match event:
+        case events.Bridge():
+            bridge.apply(call, event)
+        case events.BridgeLeave():
+            bridge.apply_leave(call, event)
+        case events.NewCallerId():
+            callerid.apply(call, event)
         case events.Start():
             start.apply(call, event)
         case events.Dial():
             dial.apply(call, event)
         case events.Hangup():
             hangup.apply(call, event)
-        case events.NewCallerId():
-            callerid.apply(call, event)
-        case events.Bridge():
-            bridge.apply(call, event)
-        case events.BridgeLeave():
-            bridge.apply_leave(call, event)
         case events.BridgeCreate():
             bridge.apply_create(call, event)
         case events.BridgeDestroy():
