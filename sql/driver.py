@@ -21,15 +21,16 @@ import trio
 from psycopg import adapters
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute
-from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
 from gateway.errors import GatewayError
 from sql.errors import SUCCESS, ConnectionLost, QueryRejected, ServerBusy, error_of_result, undecodable, unencodable
 from sql.notifications import Inbox, Notifications
-from sql.pipeline import CommandQueue, Pipeline, Queued, Statement
+from sql.pipeline import CommandQueue, Pipeline, Queued
 from sql.session import ABANDON_SECONDS, Session
+from sql.statement import Statement
 from sql.transaction import Transaction
 from sql.wire import open_wire
 
@@ -40,6 +41,7 @@ STATEMENTS_ITEMS = 256
 # PostgreSQL's protocol, message Bind: the number of parameters is an Int16.
 _PARAMETERS_ITEMS = 65535
 
+_IDLE = int(TransactionStatus.IDLE)
 _first_column = itemgetter(0)
 
 
@@ -69,6 +71,7 @@ class Connection(Session):
     def __init__(self, pgconn: PGconn) -> None:
         super().__init__(pgconn)
         self.depth = 0  # of transaction(): 0 outside
+        self.idle_since = 0.0  # time.monotonic(), for whoever keeps it idle
         self._pipeline_depth = 0
         context: Any = _AdaptContext(pgconn)
         self._transformer = Transformer(context)
@@ -85,7 +88,13 @@ class Connection(Session):
     @property
     def clean(self) -> bool:
         """Ready for another owner: open, between statements, outside transaction and pipeline, listening to nothing."""
-        return self.quiet and not self.depth and not self._listening
+        return (
+            self.pgconn.transaction_status == _IDLE  # UNKNOWN when closed
+            and not self._busy
+            and not self.depth
+            and not self._pipeline_depth
+            and not self._listening
+        )
 
     # queries
 
@@ -157,14 +166,14 @@ class Connection(Session):
             elif (statement := self._statements.get(sql)) is None or not statement.name:
                 generator = self._first_uses_gen(sql, args)
             else:
-                # The hot path: nothing but the message itself and C code.
-                params, formats = self._encode(args)
+                # The hot path. As few steps as possible: after a query the processor's caches hold other processes.
+                params, formats = self._encode(args, statement)
                 try:
                     self.pgconn.send_query_prepared(statement.name, params, formats)
                 except psycopg.Error as exc:
                     raise self.break_off(exc) from None
-                generator = execute(self.pgconn)
-            result = (await self.drive(generator))[-1]
+                generator = None
+            result = (await self.drive(generator))[-1] if generator else await self.answer()
             if result.status not in SUCCESS:
                 if self._outdated(result, sql):
                     result = (await self.drive(self._first_uses_gen(sql, args)))[-1]
@@ -173,17 +182,23 @@ class Connection(Session):
         finally:
             self.end_turn()
 
-    def _encode(self, args: Sequence[object]) -> tuple[Any, Any]:
+    def _encode(self, args: Sequence[object], statement: Statement | None = None) -> tuple[Any, Any]:
         if not args:
             return None, None
         items = len(args)
         if items > _PARAMETERS_ITEMS:
             raise QueryRejected(f"PostgreSQL takes {_PARAMETERS_ITEMS} parameters, not {items}")
-        formats = self._formats.get(items)
-        if formats is None:
-            formats = self._formats[items] = [PyFormat.TEXT] * items
+        transformer = self._transformer
+        binary = statement.binary if statement is not None and items == statement.parameters_items else None
         try:
-            return self._transformer.dump_sequence(args, formats), self._transformer.formats
+            if statement is not None and binary:
+                params = transformer.dump_sequence(args, statement.formats)
+                if transformer.types == statement.accepted or statement.accepts(args, transformer.types or ()):
+                    return params, transformer.formats
+            formats = self._formats.get(items)
+            if formats is None:
+                formats = self._formats[items] = [PyFormat.TEXT] * items
+            return transformer.dump_sequence(args, formats), transformer.formats
         except (psycopg.Error, ValueError, OverflowError) as exc:
             raise unencodable(exc) from None
 
@@ -203,7 +218,8 @@ class Connection(Session):
         results = yield from execute(self.pgconn)
         if results[-1].status not in SUCCESS:
             return results
-        statement.name = name
+        self.pgconn.send_describe_prepared(name)
+        statement.describe(name, (yield from execute(self.pgconn))[-1])
         self.pgconn.send_query_prepared(name, params, formats)
         return (yield from execute(self.pgconn))
 

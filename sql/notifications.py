@@ -35,11 +35,14 @@ class Inbox:
 
     def receive(self, pgconn: PGconn) -> Generator[Wait, Ready, None]:
         """Wait until there is something."""
-        while not self.kept:
-            yield WAIT_READ
-            pgconn.consume_input()
+        while True:
+            # A query may have read some without handing them over.
             while notify := pgconn.notifies():
                 self._keep(notify)
+            if self.kept:
+                return
+            yield WAIT_READ
+            pgconn.consume_input()
 
 
 class Notifications:

@@ -12,17 +12,10 @@ from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
 from sql.errors import SUCCESS
+from sql.statement import Statement
 
 if TYPE_CHECKING:
     from sql.driver import Connection
-
-
-@attrs.define(eq=False)
-class Statement:
-    """What is known of one SQL text on this connection. `name` is b"" until it is prepared: at its second use, or first in a pipeline."""
-
-    text: bytes
-    name: bytes = b""
 
 
 @attrs.define(eq=False)

@@ -9,10 +9,11 @@ when the server is back; until then every use raises StoreUnavailable.
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import outcome
@@ -21,6 +22,8 @@ import trio
 from gateway.errors import StoreUnavailable
 from sql.driver import Connection, Row, connect
 from sql.errors import ConnectionLost
+
+T = TypeVar("T")
 
 MAX_SIZE_DEFAULT = 10
 # An idle connection older than this answers an empty query before it is lent, within IDLE_ANSWER_SECONDS.
@@ -60,8 +63,8 @@ class Pool:
         self._conninfo = conninfo
         self._max_size = max_size
         self._free_slots_items = max_size
-        self._idle: list[tuple[Connection, float]] = []  # with the time of giving back; the last one back is the first one out
-        self._lent: set[Connection] = set()
+        self._idle: list[Connection] = []  # the last one back is the first one out
+        self._open: set[Connection] = set()  # idle and lent
         self._waiting: OrderedDict[trio.lowlevel.Task, None] = OrderedDict()
         self._closed = False
 
@@ -70,8 +73,7 @@ class Pool:
 
     def statistics(self) -> PoolStatistics:
         """The state at this moment."""
-        idle = len(self._idle)
-        return PoolStatistics(size=idle + len(self._lent), idle=idle, waiting=len(self._waiting), max_size=self._max_size)
+        return PoolStatistics(size=len(self._open), idle=len(self._idle), waiting=len(self._waiting), max_size=self._max_size)
 
     def acquire(self) -> "Lease":
         """`async with pool.acquire() as connection`. Waits for a slot: first come, first served.
@@ -83,27 +85,22 @@ class Pool:
 
     async def fetch(self, sql: str, *args: object) -> list[Row]:
         """As `Connection.fetch`, on any connection."""
-        async with Lease(self) as connection:
-            return await connection.fetch(sql, *args)
+        return await self._once(Connection.fetch, sql, args)
 
     async def fetchrow(self, sql: str, *args: object) -> Row | None:
         """As `Connection.fetchrow`, on any connection."""
-        async with Lease(self) as connection:
-            return await connection.fetchrow(sql, *args)
+        return await self._once(Connection.fetchrow, sql, args)
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         """As `Connection.fetchval`, on any connection."""
-        async with Lease(self) as connection:
-            return await connection.fetchval(sql, *args)
+        return await self._once(Connection.fetchval, sql, args)
 
     async def execute(self, sql: str, *args: object) -> str:
         """As `Connection.execute`, on any connection."""
-        async with Lease(self) as connection:
-            return await connection.execute(sql, *args)
+        return await self._once(Connection.execute, sql, args)
 
     async def take(self) -> Connection:
         """A clean connection, to be given back whatever happens. `acquire` does that by itself."""
-        await trio.lowlevel.checkpoint_if_cancelled()
         if self._closed:
             raise ConnectionLost("the pool of database connections is closed")
         if self._free_slots_items and not self._waiting:
@@ -111,12 +108,10 @@ class Pool:
         else:
             await self._wait_for_slot()
         try:
-            connection = await self._idle_or_new()
+            return self._fresh() or await self._idle_or_new()
         except BaseException:
             self._free_slot()
             raise
-        self._lent.add(connection)
-        return connection
 
     async def give_back(self, connection: Connection) -> None:
         """Take a lent connection back. Waits, within a bound and whatever is cancelled, only if it has to be cleaned."""
@@ -125,21 +120,36 @@ class Pool:
             if not clean:
                 clean = await connection.reset()
         finally:
-            self._lent.discard(connection)
-            if clean and not self._closed:
-                self._idle.append((connection, trio.current_time()))
+            self._put_back(connection, clean=clean)
+
+    async def _once(self, method: Callable[..., Coroutine[Any, Any, T]], sql: str, args: tuple[object, ...]) -> T:
+        connection = await self.take()
+        try:
+            return await method(connection, sql, *args)
+        finally:
+            if connection.clean:
+                self._put_back(connection, clean=True)
             else:
-                connection.close()
-            self._free_slot()
+                await self.give_back(connection)  # noqa: ASYNC102  (shields itself, with a deadline)
+
+    def _put_back(self, connection: Connection, *, clean: bool) -> None:
+        if clean and not self._closed:
+            connection.idle_since = monotonic()
+            self._idle.append(connection)
+        else:
+            self._drop(connection)
+        self._free_slot()
+
+    def _drop(self, connection: Connection) -> None:
+        connection.close()
+        self._open.discard(connection)
 
     def close(self) -> None:
         """Close all connections and refuse everything from now on. Idempotent."""
         self._closed = True
-        for connection, _ in self._idle:
-            connection.close()
         self._idle.clear()
-        for connection in tuple(self._lent):
-            connection.close()
+        for connection in tuple(self._open):
+            self._drop(connection)
         while self._waiting:
             task, _ = self._waiting.popitem(last=False)
             trio.lowlevel.reschedule(task, outcome.Error(ConnectionLost("the pool of database connections is closed")))
@@ -161,22 +171,31 @@ class Pool:
         else:
             self._free_slots_items += 1
 
+    def _fresh(self) -> Connection | None:
+        """The connection that came back last, if it did so a moment ago and lives: the common case, without waiting."""
+        if self._idle:
+            connection = self._idle[-1]
+            if monotonic() - connection.idle_since < IDLE_CHECK_SECONDS and not connection.has_input():
+                return self._idle.pop()
+        return None
+
     async def _idle_or_new(self) -> Connection:
         while self._idle:
-            connection, since = self._idle.pop()
-            if await self._alive(connection, since):
+            connection = self._idle.pop()
+            if await self._alive(connection):
                 return connection
-            connection.close()
+            self._drop(connection)
         connection = await connect(self._conninfo)
         if self._closed:
             connection.close()
             raise ConnectionLost("the pool of database connections is closed")
+        self._open.add(connection)
         return connection
 
-    async def _alive(self, connection: Connection, since: float) -> bool:
+    async def _alive(self, connection: Connection) -> bool:
         if connection.closed or connection.has_input():
             return False
-        if trio.current_time() - since < IDLE_CHECK_SECONDS:
+        if monotonic() - connection.idle_since < IDLE_CHECK_SECONDS:
             return True
         try:
             with trio.move_on_after(IDLE_ANSWER_SECONDS):
@@ -185,7 +204,7 @@ class Pool:
         except StoreUnavailable:
             pass
         except trio.Cancelled:
-            connection.close()
+            self._drop(connection)
             raise
         return False
 

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import psycopg
 import trio
-from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
-from psycopg.pq.abc import PGconn
+from psycopg.generators import execute
+from psycopg.pq import ConnStatus, TransactionStatus
+from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
 from sql.errors import ConnectionLost, QueryRejected, ServerBusy, lost
@@ -35,21 +36,12 @@ class Session:
         # A lock that costs nothing when free: trio.Lock always gives way to other tasks, which a query does anyhow.
         self._busy = False
         self._turns = trio.lowlevel.ParkingLot()
+        self._waiting_items = 0
 
     @property
     def closed(self) -> bool:
         """Closed by us or broken: good for nothing any more."""
         return self.pgconn.status == ConnStatus.BAD
-
-    @property
-    def quiet(self) -> bool:
-        """Open, between statements, outside transaction and pipeline, in nobody's hands."""
-        pgconn = self.pgconn
-        return (
-            pgconn.transaction_status == TransactionStatus.IDLE  # a closed one is UNKNOWN
-            and pgconn.pipeline_status == PipelineStatus.OFF
-            and not self._busy
-        )
 
     @property
     def in_transaction(self) -> bool:
@@ -75,13 +67,16 @@ class Session:
         """Wait until no other task uses the session. Always followed by `end_turn`. Cancelled before any use: raises at once."""
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._busy:
-            await self._turns.park()  # whoever ends its turn leaves `_busy` set for us
+            self._waiting_items += 1
+            try:
+                await self._turns.park()  # whoever ends its turn leaves `_busy` set for us
+            finally:
+                self._waiting_items -= 1
         self._busy = True
 
     def end_turn(self) -> None:
         """Let the next task go on."""
-        if not self._turns.unpark():
-            self._busy = False
+        self._busy = bool(self._waiting_items) and bool(self._turns.unpark())
 
     async def run(self, generator: Generator[Wait, Ready, T]) -> T:
         """Carry out a generator that speaks the protocol, in its turn."""
@@ -108,27 +103,53 @@ class Session:
         except (psycopg.Error, OSError, trio.ClosedResourceError) as exc:
             raise self.break_off(exc) from None
         except (trio.Cancelled, KeyboardInterrupt):
-            with trio.move_on_after(ABANDON_SECONDS, shield=True):
-                await self._abandon(generator, wanted)
-            if self.abandoned:
-                self.close()
+            await self._abandon(generator, wanted)  # noqa: ASYNC102  (shields itself, with a deadline)
             raise
+
+    async def answer(self) -> PGresult:
+        """The result of one prepared query just sent, for whoever has the turn: `drive(execute(…))[-1]` without its detours."""
+        pgconn = self.pgconn
+        result: PGresult | None = None
+        try:
+            if not pgconn.flush():
+                await trio.lowlevel.wait_readable(self._fd)
+                pgconn.consume_input()
+                # libpq: PQgetResult blocks where PQisBusy; the end of the answer is None.
+                if not pgconn.is_busy():
+                    result = pgconn.get_result()
+                    if result is not None and not pgconn.is_busy() and pgconn.get_result() is None:
+                        return result
+        except (psycopg.Error, OSError, trio.ClosedResourceError) as exc:
+            raise self.break_off(exc) from None
+        except (trio.Cancelled, KeyboardInterrupt):
+            await self._abandon(execute(pgconn), None)  # noqa: ASYNC102  (shields itself, with a deadline)
+            raise
+        rest = await self.drive(execute(pgconn))
+        return rest[-1] if rest or result is None else result
 
     def break_off(self, exc: Exception) -> ConnectionLost:
         """Close after a failure of the connection, and the error to raise."""
         self.close()
         return lost("closed on this side" if isinstance(exc, trio.ClosedResourceError) else exc)
 
-    async def _abandon(self, generator: Generator[Wait, Ready, object], wanted: Wait) -> None:
-        """End what a cancelled task has left under way. Unless that succeeds, `abandoned` stays set."""
+    async def _abandon(self, generator: Generator[Wait, Ready, object], wanted: Wait | None) -> None:
+        """End what a cancelled task has left under way. Afterwards the session is between statements, or closed."""
         if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
             return
         self.abandoned = True
+        ended = False
+        with trio.move_on_after(ABANDON_SECONDS, shield=True):
+            ended = await self._end(generator, wanted)
+        self.abandoned = False
+        if not ended:
+            self.close()
+
+    async def _end(self, generator: Generator[Wait, Ready, object], wanted: Wait | None) -> bool:
         try:
             await cancel_query(self.pgconn)
             await drive(generator, self._fd, wanted)
         except (QueryRejected, ServerBusy):
-            pass  # raised by a pipeline, and only when all its answers are in
+            return True  # raised by a pipeline, and only when all its answers are in
         except (psycopg.Error, OSError, trio.ClosedResourceError, ConnectionLost):
-            return
-        self.abandoned = False
+            return False
+        return True

@@ -85,9 +85,11 @@ async def _either(fd: int) -> None:
         raise trio.ClosedResourceError("closed on this side")
 
 
-async def drive(generator: Generator[Wait, Ready, T], fd: int, wanted: Wait) -> T:
-    """Carry a generator that waits for `wanted` on to its end. Cancelled: the generator is left where it was and can be carried on."""
+async def drive(generator: Generator[Wait, Ready, T], fd: int, wanted: Wait | None) -> T:
+    """Carry a generator that waits for `wanted`, or has not begun (None), on to its end. Cancelled: it can be carried on again."""
     try:
+        if wanted is None:
+            wanted = next(generator)
         while True:
             wanted = generator.send(await ready(fd, wanted))
     except StopIteration as stop:

@@ -36,23 +36,36 @@ async def test_nothing_is_opened_before_it_is_needed(proxy: Any) -> None:
         assert pool.statistics().size == pool.statistics().idle == 1
 
 
-async def test_the_connections_are_bounded_and_lent_in_the_order_of_asking(database_url: str) -> None:
-    order: list[int] = []
+async def test_the_connections_are_bounded(database_url: str) -> None:
     async with open_pool(database_url, max_size=2) as pool:
 
-        async def ask(number: int) -> None:
+        async def ask() -> None:
             async with pool.acquire() as connection:
-                order.append(number)
                 assert pool.statistics().size <= 2
                 await connection.execute("SELECT pg_sleep(0.002)")
 
         async with trio.open_nursery() as nursery, pool.acquire(), pool.acquire():
+            for _ in range(10):
+                nursery.start_soon(ask)
+            await trio.testing.wait_all_tasks_blocked()
+            assert pool.statistics().waiting == 10
+        assert (pool.statistics().size, pool.statistics().idle, pool.statistics().waiting) == (2, 2, 0)
+
+
+async def test_connections_are_lent_in_the_order_of_asking(database_url: str) -> None:
+    order: list[int] = []
+    async with open_pool(database_url, max_size=1) as pool:
+
+        async def ask(number: int) -> None:
+            async with pool.acquire() as connection:
+                order.append(number)
+                await connection.execute("SELECT 1")
+
+        async with trio.open_nursery() as nursery, pool.acquire():
             for number in range(10):
                 nursery.start_soon(ask, number)
                 await trio.testing.wait_all_tasks_blocked()
-            assert pool.statistics().waiting == 10
         assert order == list(range(10))
-        assert (pool.statistics().size, pool.statistics().idle, pool.statistics().waiting) == (2, 2, 0)
 
 
 async def test_a_newcomer_does_not_overtake_who_waits(database_url: str) -> None:
