@@ -27,9 +27,8 @@ _POSTS_ITEMS = 20
 # From this width on there is room for the posts of the host beside two chats.
 _WIDE_COLUMNS = 140
 _POSTS_COLUMNS = 36
-# The frame of a panel, and what stands around the panels: title, head of the chats, the last post.
-_FRAME_LINES = 2
-_SURROUNDINGS_LINES = 6
+# What stands around the panels: two titles, the head of the chats, the last post, and the line of the cursor.
+_SURROUNDINGS_LINES = 5
 
 
 def messages_of(fake: FakeTelegram, chat_id: int) -> Sequence[FakeMessage]:
@@ -51,26 +50,19 @@ def plain_chats(fake: FakeTelegram) -> Iterator[str]:
             yield ""
 
 
-def panels(messages: Iterable[FakeMessage], now: float, *, lines: int | None = None) -> Group:
-    """A panel for each message of a chat, the oldest first; of more than `lines` lines the newest. `now` as `trio.current_time()`."""
-    seen = [message for message in messages if message.deleted_at is None or now - message.deleted_at < _DELETED_SECONDS]
-    chosen: list[FakeMessage] = []
-    for message in reversed(seen):
-        height = len(message.visible.splitlines()) + _FRAME_LINES
-        if lines is not None and chosen and height > lines:
-            break
-        lines = None if lines is None else lines - height
-        chosen.insert(0, message)
-    return Group(*(_panel(message, now) for message in chosen))
+def panels(messages: Iterable[FakeMessage], now: float) -> Sequence[Panel]:
+    """A panel for each message of a chat, the oldest first. `now` as `trio.current_time()`."""
+    return [_panel(message, now) for message in messages if message.deleted_at is None or now - message.deleted_at < _DELETED_SECONDS]
 
 
 def _panel(message: FakeMessage, now: float) -> Panel:
     edits_items = len(message.history) - 1
     if message.deleted:
-        return Panel(Text(message.visible, style="dim strike"), title="deleted", title_align="left", border_style="dim")
+        return Panel(Text(message.visible, style="dim strike", overflow="fold"), title="deleted", title_align="left", border_style="dim")
     is_marked = now - message.history[-1].at < _MARKED_SECONDS
     return Panel(
-        Text(message.visible, style="bold" if is_marked else ""),
+        # Not the table's ellipsis: rich counts letters where it should count cells, and would cut a line that ends after a wide emoji.
+        Text(message.visible, style="bold" if is_marked else "", overflow="fold"),
         title=f"message {message.message_id}",
         title_align="left",
         subtitle=f"edited {edits_items}×" if edits_items else None,
@@ -110,6 +102,7 @@ class LiveScreen:
         self._reserved_lines = reserved_lines
         self._titles: list[str] = []
         self._posts: deque[str] = deque(maxlen=_POSTS_ITEMS)
+        self._is_over = False
         self._known = {chat_id: len(messages_of(fake, chat_id)) for chat_id in ENTERPRISE.subscribers}
         # Without its own thread: it is refreshed by `show`.
         self._live = Live(console=console, auto_refresh=False, get_renderable=self._draw, vertical_overflow="crop")
@@ -119,7 +112,8 @@ class LiveScreen:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._live.refresh()
+        # What stays in the terminal is all of it, however much that is.
+        self._is_over = True
         self._live.stop()
 
     def announce(self, title: str) -> None:
@@ -140,23 +134,34 @@ class LiveScreen:
     def _draw(self) -> RenderableType:
         now = trio.current_time()
         is_wide = self._console.width >= _WIDE_COLUMNS
-        lines = max(self._console.height - _SURROUNDINGS_LINES - self._reserved_lines, 1)
+        columns = (self._console.width - (_POSTS_COLUMNS if is_wide else 0)) // len(ENTERPRISE.subscribers) - 1
+        lines = self._console.height - _SURROUNDINGS_LINES - self._reserved_lines
         grid = Table.grid(padding=(0, 1), expand=True)
         heads: list[RenderableType] = []
-        columns: list[RenderableType] = []
+        cells: list[RenderableType] = []
         if is_wide:
             grid.add_column(width=_POSTS_COLUMNS, no_wrap=True)
             heads.append(Text("the host posts", style="bold"))
-            columns.append(Text("\n".join(list(self._posts)[-lines:]), style="dim"))
+            cells.append(Text("\n".join(list(self._posts)[-max(lines, 1) :]), style="dim"))
         for chat_id in ENTERPRISE.subscribers:
             grid.add_column(ratio=1)
             heads.append(Text(f"chat {chat_id}", style="bold"))
-            columns.append(panels(messages_of(self._fake, chat_id)[self._known[chat_id] :], now, lines=lines))
+            new = messages_of(self._fake, chat_id)[self._known[chat_id] :]
+            cells.append(Group(*self._newest(panels(new, now), columns, lines)))
         grid.add_row(*heads)
-        grid.add_row(*columns)
-        above = [Text(title, style="dim") for title in self._titles[:-1]] + [Text(title, style="bold") for title in self._titles[-1:]]
-        below = [] if is_wide or not self._posts else [Text(self._posts[-1], style="dim")]
-        return Group(*above[-2:], grid, *below)
+        grid.add_row(*cells)
+        above = [Text(title, style="dim") for title in self._titles[-2:-1]] + [Text(title, style="bold") for title in self._titles[-1:]]
+        below = [] if is_wide or not self._posts else [Text(self._posts[-1], style="dim", no_wrap=True)]
+        return Group(*above, grid, *below)
+
+    def _newest(self, chat: Sequence[Panel], columns: int, lines: int) -> Sequence[Panel]:
+        """As many as fit; one always."""
+        options = self._console.options.update(width=columns)
+        for first, panel in reversed(list(enumerate(chat))):
+            lines -= len(self._console.render_lines(panel, options))
+            if lines < 0 and not self._is_over:
+                return chat[min(first + 1, len(chat) - 1) :]
+        return chat
 
 
 class LineScreen:

@@ -1,5 +1,6 @@
 """The run of the demo: what is set up, played, compared and taken down. All of it goes by cancellation; nothing is left on the machine."""
 
+import math
 import shlex
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -57,7 +58,10 @@ async def run(*, fast: bool) -> int:
 
     Raises: DemoFailed (`fast` only); StoreUnavailable, SettingsError when something cannot be started. Nothing is left running.
     """
-    async with _open_stage() as stage:
+    console = Console()
+    if not fast:
+        _print(console, "Starting a database, a Telegram of our own and the gateway …")
+    async with _open_stage(console) as stage:
         if fast:
             await _play_fast(stage)
         else:
@@ -66,8 +70,7 @@ async def run(*, fast: bool) -> int:
 
 
 @asynccontextmanager
-async def _open_stage() -> AsyncGenerator[Stage]:
-    console = Console()
+async def _open_stage(console: Console) -> AsyncGenerator[Stage]:
     # Below /tmp others get through to the server's files: as root the server runs as somebody else.
     with tempfile.TemporaryDirectory(prefix="gateway-demo-", dir="/tmp", ignore_cleanup_errors=True) as name:
         directory = Path(name)
@@ -127,7 +130,7 @@ async def _play_fast(stage: Stage) -> None:
     if stage.console.is_terminal:
         for chat_id in ENTERPRISE.subscribers:
             stage.console.print(f"chat {chat_id}", highlight=False)
-            stage.console.print(panels(messages_of(stage.fake, chat_id), float("inf")))
+            stage.console.print(*panels(messages_of(stage.fake, chat_id), math.inf), sep="\n")
     else:
         _print(stage.console, *plain_chats(stage.fake))
     problems = refused + list(differences(stage.fake))
@@ -220,7 +223,7 @@ def _invitation(stage: Stage) -> Iterator[str]:
 
 
 def _curl(stage: Stage, kind: str, body: str) -> str:
-    return f"curl -s {stage.public_url}/{kind} -d {shlex.quote(body)}"
+    return f"curl -sw '\\n' {stage.public_url}/{kind} -d {shlex.quote(body)}"
 
 
 def _print(console: Console, *lines: str) -> None:
