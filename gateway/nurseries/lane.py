@@ -33,8 +33,9 @@ BATCH_EVENTS = 200
 QUEUE_EVENTS = 2_000
 # The wall clock may be set while a lane sleeps towards a deadline, so it looks again at least this often.
 LONGEST_SLEEP_SECONDS = 60.0
-# These name a call by its UniqueId; one that comes late must find the call even when memory has forgotten it.
-NAMING_KINDS = frozenset({"start", "dial", "hangup"})
+# Hosts offer again, hours later, only hangups that got no answer; such a one must find its call even when memory has forgotten it. Other
+# kinds with an unknown id begin something new, and are not worth a look-up each.
+LATE_KINDS = frozenset({"hangup"})
 
 
 class Calls(Protocol):
@@ -199,7 +200,7 @@ class Lane:
             due = self._board.next_deadline()
             if due is not None and due <= event.received_at:
                 draft.add(self._board.advance(event.received_at))
-            if event.unique_id and event.kind in NAMING_KINDS and not self._board.knows(event):
+            if event.unique_id and event.kind in LATE_KINDS and not self._board.knows(event):
                 await self._bring_back(event, draft)
             changes = self._board.apply(event)
         except Exception as exc:

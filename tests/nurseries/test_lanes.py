@@ -150,7 +150,7 @@ async def test_more_events_than_fit_are_read_from_the_store_in_order(
         house.submit("start", f"{number}.1", Phone=phone)
         house.submit("dial", f"{number}.1", Phone=phone, Extensions=["151"])
         house.submit("hangup", f"{number}.1", Phone=phone, Extensions=["151"], CallStatus="0", DateReceived="2025-10-01 12:00:00")
-    await trio.sleep(0.05)
+    await trio.sleep(0.015)
     assert process.running.lanes.behind == ("0367",)
     assert process.running.lanes.queued_events <= 4
     await trio.sleep(60)
