@@ -131,7 +131,8 @@ async def _serve(settings: Settings) -> int:
                 return await run_until_signalled(gateway.service, on_ready=_tell_addresses)
         except Exception as exc:
             # Whatever ends the process is to be found in its log too; it is raised again.
-            _log.critical("the gateway ends: %s", exc, exc_info=_unexpected(exc) is not None)
+            reasons = "; ".join(dict.fromkeys(str(leaf) or type(leaf).__name__ for leaf in _leaves(exc)))
+            _log.critical("the gateway ends: %s", reasons, exc_info=_unexpected(exc) is not None)
             raise
 
 
