@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from gateway.calls import events
 from gateway.calls.channels import parse_channel
-from gateway.calls.phones import digits, is_unknown
+from gateway.calls.phones import MAX_DIGITS, digits, is_unknown
 
 # Longest number, id or name that is believed; anything longer is rubbish that must not grow our memory.
 MAX_FIELD_CHARACTERS = 128
@@ -37,7 +37,7 @@ def decode(kind: str, body: Body, *, event_id: int, at: datetime, zone: tzinfo, 
         "at": at,
         "unique_id": _text(body.get("UniqueId")),
         "linkedid": _text(body.get("Linkedid")),
-        "external_initiated": body.get("ExternalInitiated") in (True, 1, "true", "True", "1"),
+        "external_initiated": "ExternalInitiated" in body and body["ExternalInitiated"] in (True, 1, "true", "True", "1"),
         "data_source": data_source,
     }
     return make(body, common, zone)
@@ -48,7 +48,10 @@ def decode_text(
 ) -> events.AnyEvent | None:
     """As `decode`, from the stored text. A text that is no JSON object counts as an empty one."""
     try:
-        body = _JSON.decode(raw_body)
+        text = raw_body.strip(_JSON_BLANKS)
+        body, end = _JSON.raw_decode(text)
+        if end != len(text):
+            body = None
     except (ValueError, RecursionError):
         body = None
     return decode(kind, cast(Body, body) if isinstance(body, dict) else {}, event_id=event_id, at=at, zone=zone, data_source=data_source)
@@ -59,6 +62,7 @@ def _keep(text: str) -> str:
 
 
 # Numbers stay text: a number with 5,000 digits is valid JSON and must not stop us. (json.loads would make this decoder anew for each body.)
+_JSON_BLANKS = " \t\n\r"
 _JSON = json.JSONDecoder(parse_int=_keep, parse_float=_keep, parse_constant=_keep)
 
 
@@ -76,6 +80,9 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> str:
+    # The usual case first: hosts send bare digits.
+    if isinstance(value, str) and len(value) <= MAX_DIGITS and value.isascii() and value.isdecimal():
+        return value
     return digits(_text(value))
 
 

@@ -15,8 +15,8 @@ class Event:
     """What every event says.
 
     `event_id` is the place in the log, `at` when we received it (aware UTC): the order and the clock of all rules. `unique_id` is that of
-    the channel ("" for bridge_create and bridge_destroy). `linkedid` is "" on hosts that do not send it. `external_initiated` is a hint
-    of the host that leaks to unrelated calls.
+    the channel ("" for bridge_create and bridge_destroy), `bridge_id` that of the bridge ("" where the event is about none). `linkedid` is
+    "" on hosts that do not send it. `external_initiated` is a hint of the host that leaks to unrelated calls.
     """
 
     event_id: int
@@ -25,6 +25,7 @@ class Event:
     linkedid: str = ""
     external_initiated: bool = False
     data_source: str = "live"
+    bridge_id: str = ""
 
 
 @attrs.frozen(kw_only=True, slots=False)
@@ -80,14 +81,11 @@ class NewCallerId(ChannelEvent):
 class Bridge(ChannelEvent):
     """A channel entered a bridge."""
 
-    bridge_id: str
-
 
 @attrs.frozen(kw_only=True, slots=False)
 class BridgeLeave(ChannelEvent):
     """A channel left a bridge; `remaining` channels stay in it, None when that cannot be read."""
 
-    bridge_id: str
     remaining: int | None
 
 
@@ -95,15 +93,12 @@ class BridgeLeave(ChannelEvent):
 class BridgeCreate(Event):
     """A bridge was made; `holding` when it is a parking lot, where being together means nothing."""
 
-    bridge_id: str
     holding: bool
 
 
 @attrs.frozen(kw_only=True, slots=False)
 class BridgeDestroy(Event):
     """A bridge is gone, and everybody has left it."""
-
-    bridge_id: str
 
 
 AnyEvent = Start | Dial | Hangup | NewCallerId | Bridge | BridgeLeave | BridgeCreate | BridgeDestroy

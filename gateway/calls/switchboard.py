@@ -109,7 +109,7 @@ class Switchboard:
         by_id = self._by_ids(event)
         if by_id:
             return self._join(by_id, outcome)
-        if isinstance(event, _OF_BRIDGE_ALONE) or not (event.unique_id or getattr(event, "bridge_id", "")):
+        if isinstance(event, _OF_BRIDGE_ALONE) or not (event.unique_id or event.bridge_id):
             return None
         found = self._by_numbers(event)
         return found if found is not None else self._begin(event)
@@ -156,7 +156,7 @@ class Switchboard:
 
     def _tying_bridge(self, event: events.AnyEvent) -> str:
         """The bridge of an event, "" when being in it ties nobody together."""
-        bridge_id: str = getattr(event, "bridge_id", "")
+        bridge_id = event.bridge_id
         loose = self._loose_bridges.get(bridge_id) if bridge_id else None
         return "" if loose is not None and loose.holding else bridge_id
 
@@ -227,7 +227,7 @@ class Switchboard:
         call.last_at = max(call.last_at, event.at)
         call.last_event_id = max(call.last_event_id, event.event_id)
         known.loose_event_ids.append(event.event_id)
-        bridge_id: str = getattr(event, "bridge_id", "")
+        bridge_id = event.bridge_id
         loose = self._loose_bridges.get(bridge_id) if bridge_id else None
         if loose is not None:
             self._handle(call, loose)
