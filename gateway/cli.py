@@ -7,7 +7,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -20,7 +21,7 @@ from rich.console import Console
 from gateway import administration, demo, listing
 from gateway.bootstrap import open_gateway
 from gateway.errors import GatewayError, SettingsError
-from gateway.logs import open_logs
+from gateway.logs import RedactingFormatter, open_logs
 from gateway.nurseries.service import run_until_signalled
 from gateway.settings import Settings, load_settings
 
@@ -127,13 +128,36 @@ async def _serve(settings: Settings) -> int:
     traced = settings.traced_enterprises
     with open_logs(settings.log_dir, level=settings.log_level.value, traced=traced) as trace:
         try:
-            async with open_gateway(settings, trace=trace) as gateway:
-                return await run_until_signalled(gateway.service, on_ready=_tell_addresses)
+            with _warned_on_stderr() as be_quiet:
+
+                def tell(addresses: Mapping[str, Sequence[str]]) -> None:
+                    be_quiet()
+                    _tell_addresses(addresses)
+
+                async with open_gateway(settings, trace=trace) as gateway:
+                    return await run_until_signalled(gateway.service, on_ready=tell)
         except Exception as exc:
             # Whatever ends the process is to be found in its log too; it is raised again.
             reasons = "; ".join(dict.fromkeys(str(leaf) or type(leaf).__name__ for leaf in _leaves(exc)))
             _log.critical("the gateway ends: %s", reasons, exc_info=_unexpected(exc) is not None)
             raise
+
+
+@contextmanager
+def _warned_on_stderr() -> Generator[Callable[[], None]]:
+    """Until the gateway is ready its warnings are on stderr too: it may wait long, for its database or for `gateway migrate`.
+
+    Calling what the block gets ends that; so does its end.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(RedactingFormatter("gateway: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield lambda: root.removeHandler(handler)
+    finally:
+        root.removeHandler(handler)
 
 
 def _tell_addresses(addresses: Mapping[str, Sequence[str]]) -> None:

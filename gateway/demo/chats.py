@@ -105,7 +105,7 @@ class LiveScreen:
         self._is_over = False
         self._known = {chat_id: len(messages_of(fake, chat_id)) for chat_id in ENTERPRISE.subscribers}
         # Without its own thread: it is refreshed by `show`.
-        self._live = Live(console=console, auto_refresh=False, get_renderable=self._draw, vertical_overflow="crop")
+        self._live = Live(console=console, auto_refresh=False, get_renderable=self.draw, vertical_overflow="crop")
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -131,7 +131,8 @@ class LiveScreen:
             with trio.move_on_after(_TICK_SECONDS):
                 await self._fake.changed.wait()
 
-    def _draw(self) -> RenderableType:
+    def draw(self) -> RenderableType:
+        """The chats at this moment; inside Trio only, by whose clock marks fade."""
         now = trio.current_time()
         is_wide = self._console.width >= _WIDE_COLUMNS
         columns = (self._console.width - (_POSTS_COLUMNS if is_wide else 0)) // len(ENTERPRISE.subscribers) - 1

@@ -1,6 +1,7 @@
 """The run of the demo: what is set up, played, compared and taken down. All of it goes by cancellation; nothing is left on the machine."""
 
 import math
+import os
 import shlex
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -72,7 +73,7 @@ async def run(*, fast: bool) -> int:
 @asynccontextmanager
 async def _open_stage(console: Console) -> AsyncGenerator[Stage]:
     # Below /tmp others get through to the server's files: as root the server runs as somebody else.
-    with tempfile.TemporaryDirectory(prefix="gateway-demo-", dir="/tmp", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix=f"gateway-demo-{os.getpid()}-", dir="/tmp", ignore_cleanup_errors=True) as name:
         directory = Path(name)
         fake = FakeTelegram([ENTERPRISE.bot_token])
         async with embedded_server(directory, durable=False) as database_url, serve_fake_telegram(fake) as telegram_url:
@@ -149,7 +150,7 @@ async def _play_for_spectators(stage: Stage) -> None:
                 if part is not PARTS[-1]:
                     await trio.sleep(PAUSE_BETWEEN_CALLS_SECONDS)
         await _finals(stage)
-    _print(stage.console, *differences(stage.fake), *_invitation(stage))
+    _print(stage.console, *differences(stage.fake), *invitation(stage))
     async with _shown(stage, reserved_lines=_EXAMPLE_LINES):
         await trio.sleep_forever()
 
@@ -203,7 +204,7 @@ def differences(fake: FakeTelegram) -> Iterator[str]:
         yield from (f"chat {chat_id} shows «{' / '.join(text.splitlines())}», which is no final of this demo" for text in left)
 
 
-def _invitation(stage: Stage) -> Iterator[str]:
+def invitation(stage: Stage) -> Iterator[str]:
     """What one can do now. Typed twice, the second answer says "duplicate"."""
     now = datetime.now(UTC)
     local = now.astimezone(ZoneInfo(ENTERPRISE.timezone))
