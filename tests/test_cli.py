@@ -18,7 +18,9 @@ from typer.testing import CliRunner, Result
 
 from gateway.calls.record import CallRecord
 from gateway.cli import app
+from gateway.configuration import load_configuration
 from gateway.ports import EnterpriseConfig, EventOutcome, IncomingEvent, Step, Store
+from gateway.settings import load_settings
 from sql.pool import open_pool
 from sql.store import PostgresStore
 from tester.fakes.telegram import FakeTelegram, serve_fake_telegram
@@ -151,6 +153,15 @@ def test_help_shows_the_commands_that_there_are(gateway: Gateway) -> None:
     result = gateway("--help")
     shown = re.findall(r"^  ([a-z]+) ", result.stdout, re.MULTILINE)
     assert sorted(set(shown)) == ["calls", "demo", "invite", "load", "migrate", "serve"]
+
+
+def test_the_examples_of_the_readme_are_understood(tmp_path: Path) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    settings, enterprises = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    (tmp_path / "settings.toml").write_text(settings)
+    (tmp_path / "enterprises.toml").write_text(enterprises)
+    assert load_settings({}, tmp_path / "settings.toml").data_dir == Path("/var/lib/gateway")
+    assert load_configuration(tmp_path / "enterprises.toml")[0].number == "0367"
 
 
 # calls
