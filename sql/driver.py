@@ -157,7 +157,11 @@ class Connection(Session):
     # one query
 
     async def _query(self, sql: str, args: tuple[object, ...], *, simple: bool = False) -> PGresult:
-        await self.take_turn()
+        # `take_turn`, written out for the hot path.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._busy:
+            await self._wait_for_turn()
+        self._busy = True
         try:
             if self._pipeline_depth:
                 return await self.drive(self._query_in_pipeline_gen(sql, args))

@@ -67,16 +67,20 @@ class Session:
         """Wait until no other task uses the session. Always followed by `end_turn`. Cancelled before any use: raises at once."""
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._busy:
-            self._waiting_items += 1
-            try:
-                await self._turns.park()  # whoever ends its turn leaves `_busy` set for us
-            finally:
-                self._waiting_items -= 1
+            await self._wait_for_turn()
         self._busy = True
+
+    async def _wait_for_turn(self) -> None:
+        self._waiting_items += 1
+        try:
+            await self._turns.park()  # whoever ends its turn leaves `_busy` set for us
+        finally:
+            self._waiting_items -= 1
 
     def end_turn(self) -> None:
         """Let the next task go on."""
-        self._busy = bool(self._waiting_items) and bool(self._turns.unpark())
+        if not self._waiting_items or not self._turns.unpark():
+            self._busy = False
 
     async def run(self, generator: Generator[Wait, Ready, T]) -> T:
         """Carry out a generator that speaks the protocol, in its turn."""

@@ -45,6 +45,31 @@ async def test_a_value_comes_back_as_it_went(connection: Connection, type_name: 
         assert await connection.fetchval(f"SELECT $1::{type_name}", value) == value
 
 
+@pytest.mark.parametrize(
+    ("type_name", "usual", "others"),
+    [
+        ("timestamptz", AWARE, ["2024-03-01 12:30+03", AWARE.replace(tzinfo=None), AWARE.date(), None]),
+        ("bytea", b"\x00\x01", ["\\x0001", "plain", None]),
+        ("double precision", 1.5, [2, "2.5", Decimal("1e-3"), float("inf"), None]),
+        ("uuid", uuid.UUID(int=7), ["00000000-0000-0000-0000-000000000008", None]),
+    ],
+)
+async def test_being_prepared_for_one_kind_of_value_changes_the_meaning_of_no_other(
+    connection: Connection, type_name: str, usual: object, others: list[object]
+) -> None:
+    sql = f"SELECT $1::{type_name}, $2::{type_name}"
+    for _ in range(3):
+        await connection.fetchrow(sql, usual, usual)
+    for other in others:
+        as_text = await connection.fetchval(f"SELECT '{other}'::{type_name}" if other is not None else "SELECT NULL")
+        for _ in range(2):
+            assert list((await connection.fetchrow(f"{sql} AS second", other, usual) or {}).values()) == [as_text, usual]
+            assert await connection.fetchval(sql, other, usual) == as_text
+    with pytest.raises(StoreRejected):
+        await connection.fetchval(sql, "nonsense \\x", usual)
+    assert await connection.fetchval(sql, usual, usual) == usual
+
+
 async def test_json_goes_as_text_or_as_jsonb_and_comes_back_decoded(connection: Connection) -> None:
     assert await connection.fetchval("SELECT $1::jsonb", '{"a": [1, null]}') == {"a": [1, None]}
     assert await connection.fetchval("SELECT $1::jsonb", Jsonb({"a": "б"})) == {"a": "б"}

@@ -172,6 +172,7 @@ async def test_a_connection_that_died_in_use_is_dropped(database_url: str, obser
 
 
 async def test_a_peer_that_vanished_without_a_word_is_found_by_asking(proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "FRESH_SECONDS", 0.0)
     monkeypatch.setattr(pool_module, "IDLE_CHECK_SECONDS", 0.0)
     monkeypatch.setattr(pool_module, "IDLE_ANSWER_SECONDS", 0.1)
     monkeypatch.setattr("sql.session.ABANDON_SECONDS", 0.1)
