@@ -43,5 +43,5 @@ chaos:
 
 # Data and logs of a gateway in this folder are not rubbish and stay.
 clean:
-	$(IN) rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	$(IN) rm -rf .venv .venv.lock .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	$(IN) find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,10 +19,8 @@ import psycopg
 import pytest
 import trio
 
-from gateway.errors import SettingsError
 from sql.cluster import (
     Cluster,
-    is_our_server,
     locate,
     make_fresh_directory,
     make_socket_directory,
@@ -39,30 +37,32 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 TEMPORARY = Path("/tmp")  # short enough for sockets, and open to everybody
-PREFIX = "gwt-"
-BEING_MADE_SECONDS = 60.0
 
 
 def _sweep() -> None:
-    """Ends what a killed test run left behind: the lock of its server is free, and the directory is not one just being made."""
-    for lock_path in TEMPORARY.glob(f"{PREFIX}*/postgres.lock"):
-        directory = lock_path.parent
-        try:
-            if time.time() - directory.stat().st_mtime < BEING_MADE_SECONDS:
-                continue
-            with owned(cluster := locate(directory, durable=False)):
-                postmaster = read_postmaster(cluster)
-                if postmaster is not None and is_our_server(cluster, postmaster.pid):
-                    os.kill(postmaster.pid, signal.SIGQUIT)
-                shutil.rmtree(directory, ignore_errors=True)
-        except (OSError, SettingsError):
-            continue  # alive, another user's, or swept by another worker
+    """Ends what killed test runs left behind: servers and directories that carry the number of a process that is gone."""
+    for directory in TEMPORARY.glob("gwt-*-*"):
+        pid = directory.name.split("-")[1]
+        if not pid.isdecimal() or Path("/proc", pid).exists():
+            continue
+        for cwd in Path("/proc").glob("[0-9]*/cwd"):
+            try:
+                if cwd.readlink().is_relative_to(directory):
+                    os.kill(int(cwd.parent.name), signal.SIGQUIT)
+            except OSError:
+                continue  # another user's, or just gone
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def disposable_name() -> str:
+    """The beginning of the name of a directory that `_sweep` may remove once this process is gone."""
+    return f"gwt-{os.getpid()}-"
 
 
 @contextmanager
 def _disposable_directory() -> Generator[Path]:
     """Others may pass through it, unlike through `tmp_path`: a server that was dropped from root to another account has to."""
-    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=TEMPORARY))
+    directory = Path(tempfile.mkdtemp(prefix=disposable_name(), dir=TEMPORARY))
     directory.chmod(0o711)
     try:
         yield directory
