@@ -52,7 +52,7 @@ async def measured(peer: str, url: str, owner: str, tasks: int, seconds: float) 
 
 
 async def rounds_of(*, quick: bool) -> dict[tuple[str, int], list[tuple[Round, Round]]]:
-    seconds, rounds = (0.4, 1) if quick else (0.8, 3)
+    seconds, rounds = (0.4, 1) if quick else (0.5, 5)
     found: dict[tuple[str, int], list[tuple[Round, Round]]] = {setting: [] for setting in SETTINGS}
     with tempfile.TemporaryDirectory(prefix="gwb-") as directory:
         await trio.Path(directory).chmod(0o711)  # the server may run as another account
