@@ -138,8 +138,9 @@ async def _serve(settings: Settings) -> int:
                     return await run_until_signalled(gateway.service, on_ready=tell)
         except Exception as exc:
             # Whatever ends the process is to be found in its log too; it is raised again.
-            reasons = "; ".join(dict.fromkeys(str(leaf) or type(leaf).__name__ for leaf in _leaves(exc)))
-            _log.critical("the gateway ends: %s", reasons, exc_info=_unexpected(exc) is not None)
+            leaves = list(_leaves(exc))
+            reasons = "; ".join(dict.fromkeys(str(leaf) or type(leaf).__name__ for leaf in leaves))
+            _log.critical("the gateway ends: %s", reasons, exc_info=not all(isinstance(leaf, GatewayError) for leaf in leaves))
             raise
 
 
@@ -212,20 +213,17 @@ def _run(work: Callable[[], Awaitable[_T]], *, when_interrupted: Callable[[int],
         result = trio.run(interruptible)
     except GatewayError as exc:
         _refuse([exc])
-    except ExceptionGroup as group:
-        if _unexpected(group) is not None:
+    except BaseExceptionGroup as group:
+        leaves = list(_leaves(group))  # pyright: ignore[reportUnknownArgumentType]
+        # rich makes SystemExit of a pipe that broke.
+        if all(isinstance(leaf, (BrokenPipeError, SystemExit)) for leaf in leaves):
+            _leave_the_reader()
+        if not all(isinstance(leaf, GatewayError) for leaf in leaves):
             raise
-        _refuse(_leaves(group))
+        _refuse(leaves)
     if interruption.number:
         raise typer.Exit(when_interrupted(interruption.number))
     return result  # pyright: ignore[reportReturnType]  (None only when interrupted, or when it is the result)
-
-
-def _unexpected(exc: Exception) -> Exception | None:
-    """What of an error nobody has foreseen, None when all of it was."""
-    if isinstance(exc, ExceptionGroup):
-        return exc.split(GatewayError)[1]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return None if isinstance(exc, GatewayError) else exc
 
 
 def _leaves(exc: BaseException) -> Iterator[BaseException]:
@@ -236,12 +234,17 @@ def _leaves(exc: BaseException) -> Iterator[BaseException]:
         yield exc
 
 
-def _refuse(errors: Iterator[BaseException] | Sequence[BaseException]) -> NoReturn:
+def _refuse(errors: Sequence[BaseException]) -> NoReturn:
     """One line for each thing that is wrong, and the exit code."""
-    found = list(errors)
-    for line in dict.fromkeys(line for error in found for line in str(error).splitlines()):
+    for line in dict.fromkeys(line for error in errors for line in str(error).splitlines()):
         print(f"gateway: {line}", file=sys.stderr)
-    raise typer.Exit(_MISUSED if all(isinstance(error, SettingsError) for error in found) else _FAILED)
+    raise typer.Exit(_MISUSED if all(isinstance(error, SettingsError) for error in errors) else _FAILED)
+
+
+def _leave_the_reader() -> NoReturn:
+    """Whoever read our output has gone (`| head`): nothing is to be said to him, also not by Python's last flush (signal, "SIGPIPE")."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(_FAILED)
 
 
 def _tell(lines: Iterator[str] | Sequence[str]) -> None:

@@ -95,6 +95,16 @@ def test_a_demo_that_is_interrupted_leaves_nothing(number: signal.Signals) -> No
     assert left_of(demo) == []
 
 
+def test_a_demo_whose_reader_has_gone_ends_without_a_word() -> None:
+    demo = started("--fast")
+    assert demo.stdout is not None
+    demo.stdout.close()
+    demo.stdout = None
+    _, errors = demo.communicate(timeout=GIVE_UP_SECONDS)
+    assert (demo.returncode, errors) == (1, "")
+    assert left_of(demo) == []
+
+
 def test_a_fast_demo_that_is_interrupted_says_so_by_its_exit_code() -> None:
     demo = started("--fast")
     try:
