@@ -106,13 +106,17 @@ class Switchboard:
     # which call
 
     def _find(self, event: events.AnyEvent, outcome: Outcome) -> Known | None:
-        by_id = self._by_ids(event)
-        if by_id:
-            return self._join(by_id, outcome)
+        found = self._by_ids(event)
+        if not any(known.real for known in found):
+            # Nobody knows it, or only pieces do: its numbers may say whose piece that is.
+            known = self._by_numbers(event)
+            if known is not None and known not in found:
+                found.append(known)
+        if found:
+            return self._join(found, outcome)
         if isinstance(event, _OF_BRIDGE_ALONE) or not (event.unique_id or event.bridge_id):
             return None
-        found = self._by_numbers(event)
-        return found if found is not None else self._begin(event)
+        return self._begin(event)
 
     def _by_ids(self, event: events.AnyEvent) -> list[Known]:
         found = self._ids.by_ids(event, bridge_id=self._tying_bridge(event))

@@ -360,3 +360,89 @@ def test_a_call_of_a_department_is_internal_although_its_call_type_is_not() -> N
     at.leave(caller)
     at.hangup(caller.unique_id, "152", ["151"], call_type=0, answered=True, began_seconds=0.0, trunk="")
     assert play(at).first_lines == ["✅ Завершен (внутр.): 152 ↔ 151, 00:05"]
+
+
+def test_the_mobile_leg_of_a_hidden_caller_is_no_call_of_its_own() -> None:
+    at = host()
+    talk = pbx.incoming(at, "", LINE)
+    talk.ring("151", MOBILE)
+    one, two = at.local_pair(MOBILE, "179e93af", linked=talk.customer)
+    one.number, one.connected, one.exten, two.number = LINE, "", LINE, ""
+    at.new_callerid(one, "179e93af")
+    at.new_callerid(two, "179e93af")
+    at.dial(two.unique_id, MOBILE, [""], 1, LINE)
+    talk.answer("151")
+    at.wait(4)
+    talk.end()
+    playback = play(at)
+    assert playback.first_lines == ["✅ Завершен: Номер не определен ↔ 151, 00:04"]
+    assert playback.retracted == []
+
+
+def test_a_parked_customer_is_fetched_by_another() -> None:
+    at = host()
+    talk = answered_incoming(at)
+    assert talk.holder is not None
+    at.leave(talk.holder)
+    at.leave(talk.customer)
+    lot = {"BridgeUniqueid": "park-1", "BridgeTechnology": "holding_bridge"}
+    at.post("bridge_create", "", lot)
+    at.post("bridge", talk.customer.unique_id, {"Channel": talk.customer.channel, "BridgeUniqueid": "park-1"})
+    playback = play(at)
+    playback.wait(60)
+    assert [view.stage for view in playback.views.values()] == [Stage.TALK]
+    at.wait(60)
+    at.post("bridge_leave", talk.customer.unique_id, {"Channel": talk.customer.channel, **lot, "BridgeNumChannels": "0"})
+    fetches = at.channel("SIP/152", "152", exten="701", connected=CUSTOMER)
+    at.bridge(fetches, talk.customer)
+    at.wait(5)
+    talk.end()
+    go_on(playback, at)
+    assert playback.first_lines == ["✅ Завершен: +375 (29) 000-12-34 ↔ 152, 01:20"]
+    assert "🔀 151 → 152" in playback.texts[0]
+
+
+def test_a_member_of_a_queue_answers_although_the_host_says_nobody_was_dialled() -> None:
+    at = host()
+    talk = pbx.incoming(at, CUSTOMER, LINE)
+    member = at.channel("SIP/151", "151", exten="151", connected=CUSTOMER, linked=talk.customer)
+    at.wait(5)
+    at.bridge(member, talk.customer)
+    at.wait(5)
+    at.leave(member)
+    at.leave(talk.customer)
+    at.hangup(talk.primary, CUSTOMER, [], call_type=0, answered=True, began_seconds=0.0, trunk=LINE, status="1")
+    assert play(at).first_lines == ["✅ Завершен: +375 (29) 000-12-34 ↔ 151, 00:10"]
+
+
+def test_three_in_one_bridge_are_no_transfer_and_all_talk() -> None:
+    at = host()
+    talk = answered_incoming(at)
+    assert talk.holder is not None
+    third = at.channel("SIP/152", "152", connected=CUSTOMER, linked=talk.customer)
+    at.enter(third, talk.customer.bridge_id)
+    playback = play(at)
+    assert playback.first_lines == ["🔗 Разговор: +375 (29) 000-12-34 ↔ 151, 152"]
+    at.leave(third)
+    at.wait(5)
+    talk.end()
+    go_on(playback, at)
+    assert playback.texts[0].startswith("✅ Завершен: +375 (29) 000-12-34 ↔ 151, ")
+    assert "🔀" not in playback.texts[0]
+
+
+def test_a_blind_transfer_to_a_colleague_who_is_busy_leaves_his_own_call_alone() -> None:
+    at = host()
+    caller = at.channel("SIP/150", "150", exten="152", connected="152")
+    called = at.channel("SIP/152", "152", connected="150", linked=caller)
+    at.bridge(called, caller)
+    talk = answered_incoming(at)
+    talk.blind("152", answered=False)
+    talk.end()
+    at.leave(called)
+    at.leave(caller)
+    at.hangup(caller.unique_id, "150", ["152"], call_type=2, answered=True, began_seconds=0.0)
+    assert sorted(play(at, fast=True).first_lines) == [
+        "✅ Завершен (внутр.): 150 ↔ 152, 00:20",
+        "✅ Завершен: +375 (29) 000-12-34 ↔ 151, 00:20",
+    ]
