@@ -159,7 +159,8 @@ class Host:
     def bridge(self, *lines: Line) -> str:
         """Make a bridge and let channels enter it, in the order given."""
         self._bridges += 1
-        bridge_id = str(UUID(int=(self.seed << 64) + self._bridges, version=4))
+        # Version and variant of a UUID stand in the bits 62 to 79: the seed goes above them, so that no two hosts name the same bridge.
+        bridge_id = str(UUID(int=(self.seed << 80) + self._bridges, version=4))
         self._members[bridge_id] = {}
         self.post("bridge_create", "", _bridge_fields(bridge_id))
         for line in lines:
