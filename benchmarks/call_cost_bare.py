@@ -36,7 +36,7 @@ def create_app(pool: Pool, client: httpx.AsyncClient, bot_api: str, nursery: tri
         answer.json()
 
     async def webhook(kind: str) -> Response:
-        raw_body = await request.get_data(as_text=False)
+        raw_body = cast(bytes, await request.get_data())
         body = await request.get_json()
         event_id = await pool.fetchval(INSERT, kind, body["UniqueId"], raw_body.decode())
         # A call has two enters; the customer's begins the talk.
