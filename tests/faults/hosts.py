@@ -216,8 +216,9 @@ async def settle(hosts: Hosts, telegram: FakeTelegram) -> None:
     # Whatever is still to be deleted or corrected is so before it ends.
     gateway.send(signal.SIGTERM)
     assert await gateway.gone() == 0
-    assert unshown(telegram, calls) == []
-    assert gateway.errors == []
+    missing, complaints = unshown(telegram, calls), gateway.errors
+    assert not missing, missing
+    assert not complaints, "\n".join(complaints)
 
 
 def _owed(calls: Iterable[Call]) -> Iterator[tuple[Call, int]]:
