@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import attrs
+import httpx2 as httpx
 import psycopg
 import trio
 
@@ -140,7 +141,9 @@ class Hosts:
 
     async def _post(self, posted: Posted) -> None:
         while True:
-            player = Player(base_url=await self.gateway.serving(), speed=AS_FAST_AS_POSSIBLE)
+            # A transport that does not read the certificates of the world: that would take longer than all the rest.
+            transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False)
+            player = Player(base_url=await self.gateway.serving(), speed=AS_FAST_AS_POSSIBLE, transport=transport)
             (delivery,) = (await player.play([posted])).deliveries
             self.deliveries.append(delivery)
             self._changed.set()
