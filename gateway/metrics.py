@@ -26,9 +26,7 @@ class Metrics:
         self._events = Counter("gateway_events", "Events stored, without duplicates", ["kind"], registry=registry)
         self._duplicates = Counter("gateway_duplicate_events", "Events posted again", ["kind"], registry=registry)
         self._rejected = Counter("gateway_rejected_requests", "Requests refused at the front door", ["reason"], registry=registry)
-        self._intake = Histogram(
-            "gateway_intake_seconds", "From the whole body to its answer", registry=registry, buckets=_INTAKE_BUCKETS
-        )
+        self._intake = Histogram("gateway_intake_seconds", "From the whole body to its answer", registry=registry, buckets=_INTAKE_BUCKETS)
         self._batch = Histogram("gateway_journal_batch_events", "Events in one commit", registry=registry, buckets=_BATCH_BUCKETS)
         self._lanes = Gauge("gateway_lane_queue_events", "Stored events that wait for their lane", registry=registry)
         self._open_calls = Gauge("gateway_open_calls", "Calls that live in memory", registry=registry)

@@ -81,7 +81,7 @@ async def test_at_shutdown_running_requests_finish_and_idle_connections_close(nu
             await release.wait()
         await greet(scope, receive, send)
 
-    async def serve(task_status: trio.TaskStatus[Sequence[str]]) -> None:
+    async def serve(task_status: trio.TaskStatus[Sequence[str]]) -> None:  # noqa: ASYNC128  # `serve_app` says that it has started
         await serve_app(slow, ["127.0.0.1:0"], shutdown_trigger=stop.wait, graceful_seconds=30, task_status=task_status)
         ended.set()
 
