@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
+import cattrs
+from cattrs.gen import make_dict_structure_fn, override
 
 from gateway.calls.record import CallRecord
 from gateway.ports import EnterpriseConfig, IncomingEvent, LineConfig, ManagerConfig, Recipient, Shown, StoredEvent
@@ -57,6 +59,19 @@ def bot_id_of(bot_token: str) -> str:
 def code_hash_of(code: str) -> bytes:
     """What is kept of an invitation's code."""
     return hashlib.sha256(code.encode(errors="replace")).digest()
+
+
+def _enterprise_converter() -> cattrs.Converter:
+    """The columns are those of the guide; two of them have another name with us."""
+    converter = cattrs.Converter()
+    structure = make_dict_structure_fn(
+        EnterpriseConfig, converter, token=override(rename="name2"), integrations=override(rename="integrations_config")
+    )
+    converter.register_structure_hook(EnterpriseConfig, structure)
+    return converter
+
+
+_ENTERPRISES = _enterprise_converter()
 
 
 def masked_token(token: str) -> str:
@@ -110,6 +125,12 @@ def recipient(row: Row) -> Recipient:
 def shown(row: Row) -> Shown:
     """A message out of `telegram_messages`, with the token of its bot."""
     return Shown(**row)
+
+
+def enterprise(row: Row) -> EnterpriseConfig:
+    """An enterprise out of `enterprises` with its lines, managers and [chat id, living] pairs as JSON."""
+    subscribers = [chat_id for chat_id, living in row["subscribers"] if living]
+    return _ENTERPRISES.structure({**row, "subscribers": subscribers}, EnterpriseConfig)
 
 
 def call_record(row: Row) -> CallRecord:

@@ -16,8 +16,6 @@ from gateway.ports import (
     EnterpriseConfig,
     EventOutcome,
     IncomingEvent,
-    LineConfig,
-    ManagerConfig,
     Recipient,
     Shown,
     Step,
@@ -232,21 +230,7 @@ class PostgresStore:
     async def _stored_enterprises(self, connection: Connection) -> dict[str, StoredEnterprise]:
         stored: dict[str, StoredEnterprise] = {}
         for row in await connection.fetch(self._sql["enterprises"]):
-            config = EnterpriseConfig(
-                number=row["number"],
-                name=row["name"],
-                token=row["name2"],
-                secret=row["secret"],
-                bot_token=row["bot_token"],
-                timezone=row["timezone"],
-                language=row["language"],
-                final=row["final"],
-                active=row["active"],
-                integrations=row["integrations_config"],
-                lines=tuple(LineConfig(**line) for line in row["lines"]),
-                managers=tuple(ManagerConfig(**manager) for manager in row["managers"]),
-                subscribers=tuple(chat_id for chat_id, living in row["subscribers"] if living),
-            )
+            config = rows.enterprise(row)
             stored[config.number] = StoredEnterprise(config=config, chats=frozenset(chat_id for chat_id, _ in row["subscribers"]))
         return stored
 
