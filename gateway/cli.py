@@ -65,7 +65,7 @@ def migrate(config: ConfigOption = None) -> None:
     applied = _run(partial(administration.migrate_database, _settings(config)))
     _tell(f"applied {name}" for name in applied)
     if not applied:
-        print("nothing to do")
+        print("the database is up to date")
 
 
 @app.command()
@@ -165,6 +165,7 @@ def _tell_addresses(addresses: Mapping[str, Sequence[str]]) -> None:
     for door, bound in addresses.items():
         for address in bound:
             print(f"{door} listener: http://{address}", flush=True)
+            _log.info("%s listener: http://%s", door, address)
 
 
 def _settings(config: Path | None) -> Settings:

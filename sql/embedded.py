@@ -101,7 +101,12 @@ def owned(cluster: Cluster) -> Generator[None]:
 
     The descriptor is not inherited (PEP 446): the server would keep the lock of a killed gateway alive.
     """
-    with cluster.lock_path.open("a+", encoding="ascii") as lock:
+    try:
+        opened = cluster.lock_path.open("a+", encoding="ascii")
+    except PermissionError as exc:
+        # Begun by root or another service account, and that one owns all of it.
+        raise SettingsError(f"data_dir: the database {cluster.directory} belongs to another account: {exc.strerror}") from exc
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

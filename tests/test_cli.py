@@ -116,7 +116,7 @@ def test_an_empty_database_is_migrated_once_and_before_that_nothing_is_loaded(
     first = gateway("migrate", GATEWAY_DATABASE_URL=database_url)
     assert first.exit_code == 0
     assert first.stdout.startswith("applied 0001_")
-    assert gateway("migrate", GATEWAY_DATABASE_URL=database_url).stdout == "nothing to do\n"
+    assert gateway("migrate", GATEWAY_DATABASE_URL=database_url).stdout == "the database is up to date\n"
     assert gateway("load", str(configuration), GATEWAY_DATABASE_URL=database_url).exit_code == 0
 
 

@@ -7,7 +7,7 @@ What is to be done is decided by `gateway.cards.policy`; a courier does it, writ
 import html
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from enum import Enum, auto
 from functools import partial
@@ -47,6 +47,10 @@ log = logging.getLogger(__name__)
 RECORD_SECONDS = 2.0
 # A message that is in the way but cannot be deleted is left there after so many tries.
 DELETIONS = 5
+
+
+# The names of what is done, in the figures.
+_ACTIONS: Mapping[type, str] = {Send: "sent", Edit: "edited", Delete: "deleted"}
 
 
 class End(Enum):
@@ -235,7 +239,7 @@ class Courier:
             updated_at=now,
             superseded_message_id=send.then_delete,
         )
-        await self._done("sent", attempt, shown)
+        await self._done(attempt, shown)
 
     async def _edit(self, attempt: Attempt, edit: Edit) -> None:
         wanted, shown = attempt.wanted, attempt.slot.shown
@@ -246,7 +250,7 @@ class Courier:
         with suppress(NotModified):
             await self.bot.api.edit_message_text(self.chat.chat_id, edit.message_id, text, parse_mode=parse_mode)
         edited = attrs.evolve(shown, chat_id=self.chat.chat_id, stage=wanted.stage, text=wanted.text, text_hash=wanted.text_hash)
-        await self._done("edited", attempt, attrs.evolve(edited, event_id=attempt.event_id, updated_at=self._office.clock()))
+        await self._done(attempt, attrs.evolve(edited, event_id=attempt.event_id, updated_at=self._office.clock()))
 
     async def _deleted(self, attempt: Attempt, message_id: int) -> None:
         shown = attempt.slot.shown
@@ -256,13 +260,13 @@ class Courier:
         else:
             left = attrs.evolve(shown, message_id=None)
         attempt.slot.failed_deletions = 0
-        await self._done("deleted", attempt, left)
+        await self._done(attempt, left)
 
     def _wording(self, slot: Slot, wanted: Wanted) -> tuple[str, str | None]:
         return (plain_text(wanted.text), None) if wanted.text_hash == slot.plain else (wanted.text, PARSE_MODE)
 
-    async def _done(self, action: str, attempt: Attempt, shown: Shown) -> None:
-        self._office.metrics.message(action, "ok")
+    async def _done(self, attempt: Attempt, shown: Shown) -> None:
+        self._office.metrics.message(_ACTIONS[type(attempt.plan)], "ok")
         attempt.slot.shown = shown
         # Telegram has it. That must not be forgotten because the process is told to end just now.
         with trio.move_on_after(RECORD_SECONDS, shield=True) as scope:
@@ -289,6 +293,8 @@ class Courier:
     async def _react(self, attempt: Attempt, error: TelegramError) -> End | None:
         """One reaction for each class of error; None: go on."""
         self._office.metrics.telegram_error(error.kind.value)
+        if (action := _ACTIONS.get(type(attempt.plan))) is not None:
+            self._office.metrics.message(action, error.kind.value)
         slot, chat_id = attempt.slot, self.chat.chat_id
         match error:
             case RetryAfter():

@@ -24,7 +24,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 
 from gateway.errors import GatewayError
-from gateway.web.asgi import App
+from gateway.web.asgi import App, Message, Receive, Scope, Send
 
 # Running requests get this long at shutdown; the longest wait of a webhook is its commit, 2.5 s.
 GRACEFUL_SECONDS: Final = 3.0
@@ -37,6 +37,8 @@ BACKLOG: Final = 1024
 MAX_CONNECTIONS: Final = 800
 
 _access_log = logging.getLogger("gateway.access")
+# Where the head of the answer is kept in the state of a request's scope.
+_ANSWER = "gateway.answer"
 _log = logging.getLogger(__name__)
 
 
@@ -57,6 +59,8 @@ class _Log(Logger):
             return
         client = request.get("client") or ("-",)
         status, size = "-", b"-"
+        # A client that closes as soon as it has its answer makes Hypercorn forget that there was one.
+        response = response or request["state"].get(_ANSWER)
         if response is not None:
             status = response["status"]
             size = next((value for name, value in response["headers"] if name == b"content-length"), b"-")
@@ -229,7 +233,7 @@ async def serve_app(
     Raises: `BindError`.
     """
     listeners = await open_listeners(binds)
-    front = _Front(app, max_connections)
+    front = _Front(_remembering_answers(app), max_connections)
     doors = [_Door(listener, front.slots) for listener in listeners]
     async with trio.open_nursery() as connections:
         try:
@@ -244,6 +248,20 @@ async def serve_app(
         finally:
             front.cut()
             connections.cancel_scope.cancel()
+
+
+def _remembering_answers(app: App) -> App:
+    """The app, with the head of each answer kept in the scope for the access log."""
+
+    async def remembering(scope: Scope, receive: Receive, send: Send) -> None:
+        async def keep(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                scope["state"][_ANSWER] = message
+            await send(message)
+
+        await app(scope, receive, keep)
+
+    return remembering
 
 
 async def open_listeners(binds: Sequence[str]) -> list[trio.SocketListener]:
