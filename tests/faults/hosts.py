@@ -102,7 +102,7 @@ class Hosts:
 
     gateway: RealGateway
     speed: float = SPEED
-    on_accepted: Callable[[], None] = lambda: None
+    on_accepted: Callable[[Delivery], None] = lambda _: None
     calls: list[Call] = attrs.field(factory=list[Call])
     deliveries: list[Delivery] = attrs.field(factory=list[Delivery])
     is_evening: bool = False
@@ -149,7 +149,7 @@ class Hosts:
             self._changed.set()
             self._changed = trio.Event()
             if not delivery.error:
-                self.on_accepted()
+                self.on_accepted(delivery)
                 return
             await trio.sleep(RETRY_SECONDS)
 
