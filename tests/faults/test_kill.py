@@ -15,8 +15,8 @@ from tests.faults.hosts import Hosts, any_shapes, configure, doubled, lost, sett
 from tests.faults.processes import RealGateway, real_gateway
 from tests.scenarios.running import enterprise
 
-# Five chats. New messages go one at a time, but whoever has waited a second for the turn goes ahead without it (`gateway.nurseries.office.Turn`): with many
-# more chats, or a slow Telegram, a kill may double more than one message.
+# Five chats. New messages go one at a time, but whoever has waited a second for the turn goes ahead without it
+# (`gateway.nurseries.office.Turn`): with many more chats, or a slow Telegram, a kill may double more than one message.
 HOUSES = (enterprise(1, chats=(1001, 1002), final="edit"), enterprise(2, chats=(1001, 1002, 1003), final="replace"))
 MOMENT_SECONDS = 10.0
 MOST_MOMENTS = 10
