@@ -10,7 +10,7 @@ import trio
 
 from sql.migrate import migrate
 from tester.fakes.telegram import FakeTelegram, serve_fake_telegram
-from tests.faults.hosts import Hosts, any_shapes, configure, doubled, lost, settle
+from tests.faults.hosts import ANSWER_SECONDS, Hosts, any_shapes, configure, doubled, lost, settle
 from tests.faults.processes import RealGateway, real_database, real_gateway
 from tests.scenarios.running import enterprise
 
@@ -19,8 +19,6 @@ HOUSES = (enterprise(1, chats=(1001, 1002), final="edit"), enterprise(2, chats=(
 QUIET_ITEMS = 20
 # On a machine that does nothing else the gateway needs a fraction of a second for it.
 NOTICED_SECONDS = 20.0
-# A host gives up after three seconds; the rest is for the machine.
-ANSWER_SECONDS = 10.0
 
 
 @pytest.mark.parametrize(
@@ -56,6 +54,7 @@ async def test_a_database_that_goes_and_comes_back_costs_nothing_that_was_promis
             # The same process from the first event to the last.
             assert gateway.is_running
             assert lost(database.url, hosts.accepted) == []
+            assert hosts.unanswered == []
             assert {delivery.status for delivery in hosts.refused} == {503}
             await settle(hosts, telegram)
             assert doubled(telegram, hosts.calls) == []
