@@ -25,9 +25,10 @@ class Bot:
 def careful_limits() -> BotLimits:
     """Limits that leave room for what lies between a ticket and its request.
 
-    A new message may wait for its turn, up to `gateway.nurseries.office.TURN_SECONDS` (1 s), after its ticket was granted. So within any
-    time at most as many requests reach a chat as were granted in that time and the second before it: one more than the limits say. So burst
-    and minute of a group are therefore one smaller than what Telegram stands, and the bot keeps a sixth of its second in hand.
+    A new message may wait for its turn (`gateway.nurseries.office.Turn`) after its ticket was granted. A chat asks for its next ticket
+    only when its last request is done, so at most one request more than was granted reaches it within any time: burst and minute of a
+    group are therefore one smaller than what Telegram stands. The bot keeps a sixth of its second in hand for what gathers behind a slow
+    message.
     """
     return BotLimits(per_bot_per_second=25, chat_burst=2, group_per_minute=19)
 
