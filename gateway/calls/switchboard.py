@@ -81,7 +81,7 @@ class Switchboard:
     def advance(self, now: datetime) -> Outcome:
         """Carry out the deadlines that have passed: calls end, ended ones and lost pieces are forgotten."""
         outcome = Outcome()
-        self._pass_time(now, outcome, spare=None)
+        self._pass_time(now, outcome)
         return outcome
 
     def apply(self, event: events.AnyEvent, *, call_id: int | None = None) -> Outcome:
@@ -93,7 +93,8 @@ class Switchboard:
         """
         outcome = Outcome()
         known = self._forced(event, call_id) if call_id is not None else self._find(event, outcome)
-        self._pass_time(event.at, outcome, spare=known.call.call_id if known else None)
+        # On replay nothing is forgotten: a later event of the log may belong to a call that has long ended.
+        self._pass_time(event.at, outcome, spare=known.call.call_id if known else None, may_forget=call_id is None)
         if known is None:
             self._keep_loose(event, outcome)
             return outcome
@@ -296,8 +297,13 @@ class Switchboard:
         elif verdict is not None and verdict.deadline is not None:
             self._deadlines.set(call.call_id, verdict.deadline)
 
-    def _pass_time(self, now: datetime, outcome: Outcome, *, spare: int | None) -> None:
-        """Carry out deadlines up to `now`, each at its own time. `spare`: a call that an event just reached is not forgotten."""
+    def _pass_time(self, now: datetime, outcome: Outcome, *, spare: int | None = None, may_forget: bool = True) -> None:
+        """Carry out deadlines up to `now`, each at its own time.
+
+        `spare`: a call that an event just reached is not forgotten. (A lane advances before it applies; it matters to a board without one.)
+        Where nothing `may_forget`, the deadlines of what is to be forgotten stay due, for the next `advance`.
+        """
+        kept: list[tuple[int, datetime]] = []
         while (due := self._deadlines.pop_due(now)) is not None:
             at, call_id = due
             known = self._known.get(call_id)
@@ -305,8 +311,12 @@ class Switchboard:
                 continue
             if known.real and not known.call.closed_by:
                 self._end_by_time(known, at, outcome)
+            elif not may_forget:
+                kept.append((call_id, at))
             elif call_id != spare:
                 self._forget(known, outcome)
+        for call_id, at in kept:
+            self._deadlines.set(call_id, at)
 
     def _end_by_time(self, known: Known, at: datetime, outcome: Outcome) -> None:
         if known.profile is None:
