@@ -130,10 +130,6 @@ class PostgresStore:
         """Finished calls, the newest first."""
         return [rows.call_record(row) for row in await self._pool.fetch(self._sql["newest_calls"], clean_key(enterprise_number), limit)]
 
-    async def release_calls(self, enterprise_number: str, call_ids: Sequence[int]) -> None:
-        """These calls live in memory no more."""
-        await self._pool.execute(self._sql["release_calls"], clean_key(enterprise_number), number_array(call_ids))
-
     # what was shown to whom
 
     async def recipients(self, enterprise_number: str) -> Sequence[Recipient]:

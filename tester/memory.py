@@ -216,13 +216,6 @@ class MemoryStore(MemorySubscribers):
         found.sort(key=lambda record: (record.date_received, record.call_id), reverse=True)
         return self._answered(found[:limit])
 
-    async def release_calls(self, enterprise_number: str, call_ids: Sequence[int]) -> None:
-        """These calls live in memory no more."""
-        await self._entered()
-        for call_id in call_ids:
-            self._live.get(clean_key(enterprise_number), {}).pop(call_id, None)
-        self._answered(None)
-
     # what was shown to whom
 
     async def shown_of_calls(self, enterprise_number: str, call_ids: Sequence[int]) -> Sequence[Shown]:

@@ -70,10 +70,6 @@ with forgotten as (
 )
 delete from calls c where c.enterprise_number = $1::text and c.call_id = any($2::bigint[])
 
--- name: release_calls
--- Locks: the rows deleted. Index: live_calls_pkey.
-delete from live_calls where enterprise_number = $1::text and call_id = any($2::bigint[])
-
 -- name: live_events
 -- What a restart replays: the understood events of all calls that lived in memory.
 -- Locks: none. Indexes: live_calls_pkey, then call_events_call for each live call.

@@ -68,8 +68,8 @@ async def test_live_events_leave_out_released_calls_other_enterprises_and_what_i
     await store.commit_step(Step(enterprise_number="0270", outcomes=(understood(other, other),), opened=(other,)))
     await store.commit_step(step(released=(first,)))
     assert [one.event_id for one in await store.live_events(NUMBER)] == [second]
-    await store.release_calls(NUMBER, [second, 4711])
-    await store.release_calls(NUMBER, [other])
+    await store.commit_step(step(released=(second, 4711)))
+    await store.commit_step(step(released=(other,)))
     assert list(await store.live_events(NUMBER)) == []
     assert [one.event_id for one in await store.live_events("0270")] == [other]
     assert [one.event_id for one in await store.unprocessed_events(NUMBER, after_event_id=0, limit=9)] == [third]
@@ -107,7 +107,7 @@ async def test_an_absorbed_call_gives_its_events_to_the_survivor(house: House) -
 async def test_a_call_opened_and_absorbed_in_one_step_is_not_live(store: Store) -> None:
     first, second = await stored(store, "1.1", "2.1")
     await store.commit_step(step(understood(first, first), understood(second, second), opened=(first, second), merged=((second, first),)))
-    await store.release_calls(NUMBER, [first])
+    await store.commit_step(step(released=(first,)))
     assert list(await store.enterprises_with_work()) == []
 
 

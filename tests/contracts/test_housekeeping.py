@@ -25,7 +25,7 @@ async def test_what_is_live_or_was_never_understood_stays_however_old(store: Sto
     await store.commit_step(Step(enterprise_number=NUMBER, outcomes=(EventOutcome(event_id=live, call_id=live),), opened=(live,)))
     await store.record_shown(message(live, updated_at=OLD), mark_events=False)
     assert await store.delete_older_than(LIMIT, limit=9) == 0
-    await store.release_calls(NUMBER, [live])
+    await store.commit_step(Step(enterprise_number=NUMBER, released=(live,)))
     assert await store.delete_older_than(LIMIT, limit=9) == 2
     assert list(await store.shown_of_calls(NUMBER, [live])) == []
     assert [one.event_id for one in await store.unprocessed_events(NUMBER, after_event_id=0, limit=9)] == [waiting]
