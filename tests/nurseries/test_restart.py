@@ -161,3 +161,38 @@ async def test_cancelled_at_any_step_no_final_is_lost_and_at_most_one_message_do
     assert not house.telegram.violations
     await trio.sleep(600)
     assert await store.live_events("0367") == []
+
+
+async def test_a_call_that_had_ended_is_whole_after_a_restart_beside_one_that_goes_on(house: House, autojump_clock: MockClock) -> None:
+    process = await house.start()
+    await house.ring("1.1")
+    await house.post("dial", "1.1", Extensions=["152"])
+    await house.hang_up("1.1", status="0", seconds=65)
+    await trio.sleep(60)
+    await house.ring("2.2", Phone="375290009999")
+    await trio.sleep(60)
+    # Long after memory has let go of the first call its hangup comes again, and differs.
+    await house.hang_up("1.1", status="0", seconds=70)
+    await trio.sleep(2)
+    texts, records = house.texts(), await house.store.calls(JUNE.number, limit=10)
+    await process.kill()
+    await house.start()
+    await trio.sleep(60)
+    assert house.texts() == texts
+    assert await house.store.calls(JUNE.number, limit=10) == records
+
+
+async def test_a_call_that_was_shown_only_after_a_restart_is_released(house: House, autojump_clock: MockClock) -> None:
+    process = await house.start()
+    house.telegram.fail(FaultKind.REFUSE, times=None)
+    await house.ring("1.1")
+    await house.hang_up("1.1")
+    await trio.sleep(100)
+    await house.ring("2.2", Phone="375290009999")
+    await trio.sleep(2)
+    await process.kill()
+    house.telegram.heal()
+    process = await house.start()
+    await trio.sleep(60)
+    assert process.running.delivery.held_cards == 1
+    assert len({event.call_id for event in await house.store.live_events(JUNE.number)}) == 1
