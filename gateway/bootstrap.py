@@ -77,8 +77,9 @@ async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> Asy
         url = await stack.enter_async_context(open_database(settings))
         pool = await stack.enter_async_context(open_pool(url))
         http = await stack.enter_async_context(HttpClient())
-        # A long poll holds its connection for a minute: on a pool of their own, polls take none from the messages.
-        poll_http = await stack.enter_async_context(HttpClient())
+        # A long poll holds its connection for a minute: on a pool of their own, polls take none from the messages. There is one for each
+        # bot, so their number is bounded by the configuration; any other bound would starve the bots beyond it.
+        poll_http = await stack.enter_async_context(HttpClient(max_connections=None))
         store, directory, metrics = PostgresStore(pool), Directory(), Metrics()
         outside = Outside(
             store=store,

@@ -10,6 +10,8 @@ import trio
 from gateway.bootstrap import Gateway, open_gateway
 from gateway.settings import Bind, BotUpdates, Settings
 from sql.migrate import migrate
+from sql.pool import open_pool
+from sql.store import PostgresStore
 from tester.fakes.telegram import FakeTelegram, serve_fake_telegram
 from tester.virtual import BOT, HOST, JUNE
 
@@ -67,6 +69,18 @@ async def test_a_call_goes_through_the_real_gateway_and_lives_on_after_a_restart
                 await telegram.until(lambda: len(first_lines(1002)) == 2)
                 (record,) = await gateway.store.calls("0367", limit=5)
                 assert (record.call_status, record.duration, record.closed_by) == (0, 20, "hangup")
+
+
+async def test_every_bot_is_heard_however_many_there_are(migrated_url: str) -> None:
+    # More than the default bound of a client's pool; the polls begin in the order of the tokens.
+    tokens = [f"{number}:TEST" for number in range(1000, 1210)]
+    telegram = FakeTelegram(bots=tokens)
+    bots = [attrs.evolve(JUNE, number=f"n{token}", name="", token=f"host {token}", bot_token=token) for token in tokens]
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with serve_fake_telegram(telegram) as url, open_pool(migrated_url) as pool:
+            await PostgresStore(pool).upsert_enterprises(bots)
+            async with running(settings_for(migrated_url, url)):
+                await telegram.until(lambda: len({one.bot_id for one in telegram.requests if one.method == "getUpdates"}) == len(tokens))
 
 
 async def test_readiness_says_what_is_missing_until_it_is_there(database_url: str) -> None:
