@@ -15,6 +15,8 @@ from gateway.calls.parties import Party
 
 # More of these in one call is a host gone mad; the call goes on without the rest, so that memory stays bounded by open calls.
 MAX_LEGS_ITEMS = 400
+MAX_BRIDGES_ITEMS = 400
+MAX_LINKEDIDS_ITEMS = 50
 MAX_DIALS_ITEMS = 200
 MAX_CHAIN_ITEMS = 100
 
@@ -86,12 +88,18 @@ class Call:
             found = self.legs[unique_id] = Leg(unique_id)
         return found
 
-    def bridge(self, bridge_id: str) -> BridgeState:
-        """The state of a bridge, made when it is new."""
+    def bridge(self, bridge_id: str) -> BridgeState | None:
+        """The state of a bridge, made when it is new; None when the call has too many already or the id is unknown."""
         found = self.bridges.get(bridge_id)
-        if found is None:
+        if found is None and bridge_id and len(self.bridges) < MAX_BRIDGES_ITEMS:
             found = self.bridges[bridge_id] = BridgeState()
         return found
+
+    def link(self, linkedid: str) -> bool:
+        """Note a Linkedid of the call; False when it has too many already or the id is unknown."""
+        if linkedid and len(self.linkedids) < MAX_LINKEDIDS_ITEMS:
+            self.linkedids[linkedid] = None
+        return linkedid in self.linkedids
 
     def other_half(self, leg: Leg) -> Leg | None:
         """The other end of a Local pair."""
@@ -106,7 +114,7 @@ class Call:
         for unique_id, leg in other.legs.items():
             self.legs.setdefault(unique_id, leg)
         for bridge_id, state in other.bridges.items():
-            mine = self.bridge(bridge_id)
+            mine = self.bridges.setdefault(bridge_id, BridgeState())
             mine.holding = mine.holding or state.holding
             mine.members.update(state.members)
             mine.ever.update(state.ever)

@@ -8,6 +8,8 @@ from gateway.calls.progress import Known
 
 # Spellings of one number share these last digits; they are its key.
 _SIGNIFICANT_DIGITS = 9
+# A call is found under so many numbers and no more; see `gateway.calls.call` for the other bounds.
+MAX_NUMBERS_ITEMS = 400
 
 
 def numbers_of(event: events.AnyEvent) -> list[str]:
@@ -51,18 +53,18 @@ class Ids:
 
     def enter(self, known: Known, event: events.AnyEvent, *, bridge_id: str) -> None:
         """Make a call findable by what an event says. `bridge_id` is "" when the bridge ties nobody together (a parking lot)."""
-        call_id = known.call.call_id
-        if event.unique_id:
+        call, call_id = known.call, known.call.call_id
+        # Only what the call itself keeps may lead to it, or it would stay here when the call is forgotten.
+        if call.leg(event.unique_id) is not None:
             self.unique_ids[event.unique_id] = call_id
-        if bridge_id:
+            if isinstance(event, events.ChannelEvent) and event.channel.pair:
+                self.pairs[event.channel.pair] = call_id
+        if call.bridge(bridge_id) is not None:
             self.bridges[bridge_id] = call_id
-        if event.linkedid:
+        if call.link(event.linkedid):
             self.linkedids[event.linkedid] = call_id
-            known.call.linkedids[event.linkedid] = None
-        if isinstance(event, events.ChannelEvent) and event.channel.pair:
-            self.pairs[event.channel.pair] = call_id
         for number in numbers_of(event):
-            if number not in known.numbers:
+            if number not in known.numbers and len(known.numbers) < MAX_NUMBERS_ITEMS:
                 known.numbers[number] = None
                 self._numbers.setdefault(number, {})[call_id] = None
 

@@ -8,9 +8,9 @@ from gateway.handlers.callerid import learn
 def apply(call: Call, event: Bridge) -> None:
     """A channel entered; it has left wherever it was before, even if the leave was lost."""
     leg = learn(call, event)
-    if leg is None or not event.bridge_id:
-        return
     state = call.bridge(event.bridge_id)
+    if leg is None or state is None:
+        return
     leg.bridge_ids[event.bridge_id] = None
     state.ever[event.unique_id] = None
     if event.unique_id in call.hangups:
@@ -25,9 +25,9 @@ def apply(call: Call, event: Bridge) -> None:
 def apply_leave(call: Call, event: BridgeLeave) -> None:
     """A channel left, so it was there, even if the enter was lost. None remaining: everybody has left."""
     leg = learn(call, event)
-    if leg is None or not event.bridge_id:
-        return
     state = call.bridge(event.bridge_id)
+    if leg is None or state is None:
+        return
     state.ever[event.unique_id] = None
     leg.bridge_ids[event.bridge_id] = None
     if leg.bridge_id == event.bridge_id:
@@ -38,8 +38,8 @@ def apply_leave(call: Call, event: BridgeLeave) -> None:
 
 def apply_create(call: Call, event: BridgeCreate) -> None:
     """A bridge was made; the kind of bridge is only told here."""
-    if event.bridge_id:
-        state = call.bridge(event.bridge_id)
+    state = call.bridge(event.bridge_id)
+    if state is not None:
         state.holding = state.holding or event.holding
 
 

@@ -446,3 +446,16 @@ def test_a_blind_transfer_to_a_colleague_who_is_busy_leaves_his_own_call_alone()
         "✅ Завершен (внутр.): 150 ↔ 152, 00:20",
         "✅ Завершен: +375 (29) 000-12-34 ↔ 151, 00:20",
     ]
+
+
+def test_a_host_gone_mad_within_one_call_costs_bounded_memory() -> None:
+    at = host()
+    talk = answered_incoming(at)
+    playback = play(at)
+    for number in range(1500):
+        fields = {"Channel": talk.customer.channel, "CallerIDNum": f"37529{number:07d}", "Linkedid": f"9.{number}"}
+        playback.post("bridge", {"UniqueId": talk.customer.unique_id, "BridgeUniqueid": f"b{number}", **fields})
+        playback.post("bridge", {"UniqueId": f"8.{number}", "BridgeUniqueid": "b1", **fields})
+    playback.wait(20_000)
+    assert playback.board.open_calls == 0
+    assert len(playback.views) == 1
