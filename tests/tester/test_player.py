@@ -1,4 +1,5 @@
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 
 import httpx2 as httpx
@@ -127,3 +128,17 @@ async def test_a_connection_is_kept_or_made_anew_for_each_event(nursery: trio.Nu
     report = await player.play(script(0, 0, 0))
     assert report.failed == ()
     assert accepted == connections
+
+
+@pytest.mark.parametrize(("scheme", "is_verified"), [("http", False), ("HTTP", False), ("https", True)])
+async def test_certificates_are_for_https_only(monkeypatch: pytest.MonkeyPatch, scheme: str, is_verified: bool) -> None:
+    made: list[ssl.SSLContext] = []
+    make = ssl.SSLContext.__new__
+
+    def remember(cls: type[ssl.SSLContext], protocol: int) -> ssl.SSLContext:
+        made.append(make(cls, protocol))
+        return made[-1]
+
+    monkeypatch.setattr(ssl.SSLContext, "__new__", staticmethod(remember))
+    await Player(base_url=f"{scheme}://gateway.invalid").play(())
+    assert {context.verify_mode is ssl.CERT_REQUIRED for context in made} == {is_verified}
