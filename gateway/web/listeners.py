@@ -37,8 +37,8 @@ BACKLOG: Final = 1024
 MAX_CONNECTIONS: Final = 800
 
 _access_log = logging.getLogger("gateway.access")
-# Where the head of the answer is kept in the state of a request's scope.
-_ANSWER = "gateway.answer"
+# The mark of a request whose body has come whole, in the state of its scope.
+_WHOLE = "gateway.whole"
 _log = logging.getLogger(__name__)
 
 
@@ -57,10 +57,11 @@ class _Log(Logger):
     async def access(self, request: Any, response: Any, request_time: float) -> None:
         if not _access_log.isEnabledFor(logging.INFO):
             return
+        if response is None and request["state"].get(_WHOLE):
+            # The client has left. Hypercorn says so here, and says the answer, which is given all the same, in a second line.
+            return
         client = request.get("client") or ("-",)
         status, size = "-", b"-"
-        # A client that closes as soon as it has its answer makes Hypercorn forget that there was one.
-        response = response or request["state"].get(_ANSWER)
         if response is not None:
             status = response["status"]
             size = next((value for name, value in response["headers"] if name == b"content-length"), b"-")
@@ -233,7 +234,7 @@ async def serve_app(
     Raises: `BindError`.
     """
     listeners = await open_listeners(binds)
-    front = _Front(_remembering_answers(app), max_connections)
+    front = _Front(_marking_whole_requests(app), max_connections)
     doors = [_Door(listener, front.slots) for listener in listeners]
     async with trio.open_nursery() as connections:
         try:
@@ -250,18 +251,19 @@ async def serve_app(
             connections.cancel_scope.cancel()
 
 
-def _remembering_answers(app: App) -> App:
-    """The app, with the head of each answer kept in the scope for the access log."""
+def _marking_whole_requests(app: App) -> App:
+    """The app; requests whose body has come whole are marked for the access log."""
 
-    async def remembering(scope: Scope, receive: Receive, send: Send) -> None:
-        async def keep(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                scope["state"][_ANSWER] = message
-            await send(message)
+    async def marking(scope: Scope, receive: Receive, send: Send) -> None:
+        async def mark() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                scope["state"][_WHOLE] = True
+            return message
 
-        await app(scope, receive, keep)
+        await app(scope, mark, send)
 
-    return remembering
+    return marking
 
 
 async def open_listeners(binds: Sequence[str]) -> list[trio.SocketListener]:

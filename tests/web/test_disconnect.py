@@ -1,6 +1,7 @@
 """A client that goes away cannot un-store an event whose body had arrived."""
 
 import json
+import logging
 import socket
 import struct
 from collections.abc import Sequence
@@ -107,3 +108,23 @@ async def test_a_client_that_shuts_its_side_down_is_answered(door: Any) -> None:
             while chunk := await client.stream.receive_some(65536):
                 received += chunk
     assert b'{"status":"ok","event_id":1}' in received
+
+
+@pytest.mark.parametrize("leave", ["reset", "close"])
+async def test_a_client_that_has_its_answer_and_leaves_is_one_line_in_the_access_log(
+    door: Any, caplog: pytest.LogCaptureFixture, leave: str
+) -> None:
+    caplog.set_level(logging.INFO, "gateway.access")
+    for number in range(20):
+        async with door.client() as client:
+            await client.send(posted(str(number)))
+            await client.stream.receive_some(65536)
+            if leave == "reset":
+                reset(client.stream)
+    lines: list[str] = []
+    with trio.fail_after(5):
+        while len(lines) < 20:
+            await trio.sleep(0.001)
+            lines = [record.getMessage() for record in caplog.records if record.name == "gateway.access"]
+    assert [line for line in lines if '" 200 ' not in line] == []
+    assert len(lines) == 20
