@@ -1,4 +1,6 @@
-"""The log files: app.log, access.log and one file per traced enterprise, in the formats of the operator's guide.
+"""The log files: app.log, access.log and one file per traced enterprise, in the formats of the guide.
+
+"The guide" is the administrators' guide of the system that this one replaces; docs/operations.md shows the same formats and commands.
 
 Records are written at once by the task that logs: an append of some hundred bytes goes into the page cache within microseconds, while a
 thread or a queue between would lose the last lines before a crash, which are the ones that matter. Files are opened for appending and

@@ -65,7 +65,7 @@ class EventOutcome:
 class Step:
     """Everything one transaction of a lane writes.
 
-    `opened`: groups of events (calls, or pieces not yet understood) that now live in memory, by call id (the id of their first event).
+    `opened`: calls that now live in memory, by call id (the id of their first event); pieces are not opened before they become calls.
     `merged`: (absorbed, survivor): all events and the finished record of the absorbed one belong to the survivor from now on.
     `records`: finished calls, new or corrected. `released`: calls of which nothing is owed any more and whose memory is freed.
     """

@@ -62,7 +62,7 @@ def code_hash_of(code: str) -> bytes:
 
 
 def _enterprise_converter() -> cattrs.Converter:
-    """The columns are those of the guide; two of them have another name with us."""
+    """The columns have the names of the older system ("Data" in docs/architecture.md); two of them have another name with us."""
     converter = cattrs.Converter()
     structure = make_dict_structure_fn(
         EnterpriseConfig, converter, token=override(rename="name2"), integrations=override(rename="integrations_config")

@@ -1,4 +1,7 @@
-"""The log files: formats, rotation, truncation while running, secrets, and the guide's own shell commands."""
+"""The log files: formats, rotation, truncation while running, secrets, and the guide's own shell commands.
+
+"The guide" is the administrators' guide of the system that this one replaces; docs/operations.md shows the same formats and commands.
+"""
 
 import json
 import logging
@@ -15,7 +18,7 @@ from gateway.logs import APP_ROTATION, TRACED_ROTATION, Rotation, Trace, open_lo
 TOKEN = "375293332255"
 BOT_TOKEN = "123456789:AAExample_Of-A_Token_0123456789abcde"
 
-# The guide's example, "Структура логов 0367.log".
+# The guide's example of an event.
 EXAMPLE_BODY = {
     "Token": TOKEN,
     "CallStatus": "2",

@@ -1,8 +1,10 @@
 """The call as a value: its legs, the bridges they met in, and what start, dials and hangups said.
 
-A call keeps facts, not conclusions: whatever order the events come in, the same facts stand here at the end. Conclusions are drawn in
-`gateway.calls.profile` (who is who), `gateway.calls.talk` (who talked), `gateway.calls.closing` (when it ended). A piece is a call that has
-not shown yet what it is: a leg that has not met its call.
+A call keeps facts: whatever order the events come in, the same facts stand here at the end. It also keeps a few marks that follow the
+order of events, since no fact alone tells them: who is in which bridge now, talkers, chain and talk time, `left_at` and
+`customer_left_first`, the marks of company and ringing, the end. A replay repeats them because the log has kept order and times.
+Conclusions are drawn anew from both in `gateway.calls.profile` (who is who), `gateway.calls.talk` (who talked), `gateway.calls.closing`
+(when it ended). A piece is a call that has not shown yet what it is: a leg that has not met its call.
 """
 
 from datetime import datetime
@@ -63,7 +65,7 @@ class Call:
     dials: list[Dial] = attrs.field(factory=list[Dial])
     hangups: dict[str, Hangup] = attrs.field(factory=dict[str, Hangup])
 
-    # Who talked with the customer, one after another, and who does now.
+    # Marks of the talk: who talked with the customer, one after another, and who does now.
     talkers: tuple[Party, ...] = ()
     chain: list[Party] = attrs.field(factory=list[Party])
     followed: tuple[str, ...] = ()
@@ -107,7 +109,7 @@ class Call:
         return self.legs.get(unique_id) if unique_id else None
 
     def absorb(self, other: "Call") -> None:
-        """Take over all facts of another call, or piece, that turned out to be this one."""
+        """Take over all facts of another call, or piece, that turned out to be this one; of its marks those of company and ringing."""
         self.first_at = min(self.first_at, other.first_at)
         self.last_at = max(self.last_at, other.last_at)
         self.last_event_id = max(self.last_event_id, other.last_event_id)

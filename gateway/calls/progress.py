@@ -12,8 +12,7 @@ from gateway.calls.profile import Profile, is_outside
 class Known:
     """An open call of the switchboard with the conclusions drawn so far. `real`: it has been shown to be a call, no longer a piece.
 
-    `numbers` are the keys under which the switchboard finds it. `waits_for_transfer`: our side hung up after a talk, a blind transfer may
-    follow.
+    `numbers` are the keys under which the switchboard finds it.
     """
 
     call: Call
@@ -24,7 +23,9 @@ class Known:
 
     @property
     def waits_for_transfer(self) -> bool:
-        """Whether a call that looks ended may go on with the target of a blind transfer."""
+        """Whether the call, once it has ended, may still go on with the target of a blind transfer: an outgoing or internal one in which
+        somebody has talked. Who hung up is not asked; asked of ended calls only (`gateway.calls.correlation.find_channel`).
+        """
         return self.profile is not None and self.profile.direction is not Direction.INCOMING and bool(self.call.chain)
 
 

@@ -88,7 +88,8 @@ class Switchboard:
         """Take over one event.
 
         Args:
-            event: with `event.at` not before that of any event applied earlier.
+            event: with `event.at` not before that of any event applied earlier; but for a replay: a finished call that is brought back
+                is replayed with its old times.
             call_id: on replay, the call it is known to belong to; nothing is guessed then.
         """
         outcome = Outcome()
@@ -300,7 +301,8 @@ class Switchboard:
     def _pass_time(self, now: datetime, outcome: Outcome, *, spare: int | None = None, may_forget: bool = True) -> None:
         """Carry out deadlines up to `now`, each at its own time.
 
-        `spare`: a call that an event just reached is not forgotten. (A lane advances before it applies; it matters to a board without one.)
+        `spare`: a call that an event just reached is not forgotten. A lane advances before it applies, so there it matters only to a call
+        that was brought back in between, with its old deadline; else to a board that is driven without a lane.
         Where nothing `may_forget`, the deadlines of what is to be forgotten stay due, for the next `advance`.
         """
         kept: list[tuple[int, datetime]] = []

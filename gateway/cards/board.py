@@ -61,7 +61,7 @@ class Changes:
 class Board:
     """One enterprise's open calls and their cards. Pure but for its memory: equal events give equal cards.
 
-    `zone` and `line_rules` (line id -> rule) may be assigned when the configuration changes; they count from the next event on.
+    When the configuration changes, `zone` is assigned and `set_line_rules` (line id -> rule) called; both count from the next event on.
     """
 
     def __init__(self, *, zone: tzinfo, line_rules: Mapping[str, str], timing: Timing) -> None:

@@ -25,7 +25,7 @@ import attrs
 
 from gateway.cards.view import Stage
 
-# Behaviour 5: an older message is too far up in the chat to be answered.
+# The end is told as an answer to the living message only while that is no older than this; an older one is too far up in the chat.
 COMMENT_WINDOW = timedelta(seconds=600)
 
 

@@ -1,6 +1,6 @@
-"""The nursery of one event: everything that follows from it and must not hold up the lane.
+"""What follows from an event and must not hold up the lane: one child of the events nursery for each card that has changed.
 
-Siblings never fail each other: what goes wrong with one is contained there. What has to outlive the event (a card under a limit) is handed
+Siblings never fail each other: what goes wrong with one is contained there. What has to outlive the child (a card under a limit) is handed
 to those who live longer.
 """
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Events:
-    """Starts the nursery of each event as a child of `nursery`."""
+    """Starts a child of `nursery`, the events nursery, for each changed card."""
 
     def __init__(self, *, delivery: Delivery, recipients: Recipients, nursery: trio.Nursery) -> None:
         self._delivery = delivery
@@ -57,5 +57,5 @@ async def contained(what: str, call_id: int, work: Callable[[], Awaitable[None]]
     try:
         await work()
     except Exception:
-        # Safety net of the event's nursery: a bug in one sibling must not cancel the others, nor take the process down with it.
+        # Safety net of the events nursery: a bug in one sibling must not cancel the others, nor take the process down with it.
         log.exception("call %d: %s failed", call_id, what)

@@ -20,7 +20,7 @@ FLOOD_SECONDS = 3600.0
 LOAD_ITEMS = 30
 PATIENCE_SECONDS = 20.0
 DRAIN_SECONDS = 1.0
-# Behaviour 9 and the issue: `drain_seconds` + 3 s. The rest is for a machine that does other things as well.
+# A stop takes at most `drain_seconds` + 3 s (docs/operations.md, "Stop"). The rest is for a machine that does other things as well.
 STOPPED_SECONDS = DRAIN_SECONDS + 3.0 + 10.0
 
 

@@ -1,4 +1,4 @@
-"""Behaviour 1, row by row, over real sockets."""
+"""Every status of the front door (the table in docs/operations.md, "A first call"), over real sockets."""
 
 import json
 from collections.abc import Sequence
