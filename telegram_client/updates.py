@@ -24,15 +24,19 @@ _COMMAND = re.compile(r"/([a-z0-9_]{1,32})(?:@([a-z0-9_]{1,64}))?(?:\s+(.*))?", 
 
 @attrs.frozen
 class Command:
-    """A command as somebody wrote it: `/start CODE` is `Command(chat_id, "start", "CODE")`. The name is in lower case."""
+    """A command as somebody wrote it: `/start CODE` is `Command(chat_id, "start", "CODE")`. The name is in lower case.
+
+    `addressee`: the bot's username in lower case where the command names one (`/stop@other_bot`, in groups), else "".
+    """
 
     chat_id: int
     name: str
     argument: str = ""
+    addressee: str = ""
 
 
-def read_command(update: Update, *, bot_username: str = "") -> Command | None:
-    """The command in an update, None when there is none or when it is addressed to another bot (`/stop@other_bot`, in groups)."""
+def read_command(update: Update) -> Command | None:
+    """The command in an update, None when there is none. Whom it is addressed to is for the caller to look at."""
     message = update.message
     if message is None:
         return None
@@ -40,9 +44,7 @@ def read_command(update: Update, *, bot_username: str = "") -> Command | None:
     if found is None:
         return None
     name, addressee, argument = found.groups()
-    if addressee and bot_username and addressee.lower() != bot_username.lower():
-        return None
-    return Command(message.chat_id, name.lower(), (argument or "").strip())
+    return Command(message.chat_id, name.lower(), (argument or "").strip(), (addressee or "").lower())
 
 
 def back_off_seconds(failures: int, jitter: float) -> float:

@@ -10,11 +10,16 @@ from telegram_client.limits import BotLimits
 
 @attrs.define(eq=False)
 class Bot:
-    """A bot. `rejected`: Telegram does not know its token any more, so nothing is asked of it until the process has another one."""
+    """A bot. `rejected`: Telegram does not know its token any more, so nothing is asked of it until the process has another one.
+
+    `username` is in lower case and "" until it has been asked for; `is_name_missed`: it was, in vain, and that has been told.
+    """
 
     api: BotApi
     limits: BotLimits
     rejected: bool = False
+    username: str = ""
+    is_name_missed: bool = False
 
     @property
     def bot_id(self) -> str:

@@ -41,9 +41,12 @@ class Conversation:
     jitter: Callable[[], float] = random.random
 
     async def hear(self, bot_token: str, update: Update) -> None:
-        """Take one update. What was subscribed is stored when this returns; the answer may have been lost."""
+        """Take one update. What was subscribed is stored when this returns; the answer may have been lost.
+
+        A command that names another bot (`/stop@other_bot`, in groups) is not ours and gets no answer.
+        """
         command = read_command(update)
-        if command is None:
+        if command is None or (command.addressee and command.addressee != await self._username(bot_token)):
             return
         try:
             answer, number = await self._obey(bot_token, command)
@@ -83,6 +86,18 @@ class Conversation:
                 return (Answer.STATUS, followed) if followed is not None else (Answer.NOT_SUBSCRIBED, None)
             case _:
                 return Answer.UNKNOWN_COMMAND, None
+
+    async def _username(self, bot_token: str) -> str:
+        """The bot's username, asked for once. "" while Telegram does not tell it: then no command that names a bot is taken for ours."""
+        bot = self.bots.of(bot_token)
+        if not bot.username:
+            try:
+                bot.username = (await bot.api.get_me()).username.lower()
+            except TelegramError as exc:
+                if not bot.is_name_missed:
+                    log.warning("bot %s: commands that name a bot are passed over until its own name is known: %s", bot.bot_id, exc)
+                bot.is_name_missed = True
+        return bot.username
 
     async def _say(self, bot_token: str, chat_id: int, text: str) -> None:
         bot = self.bots.of(bot_token)

@@ -64,6 +64,40 @@ async def test_what_is_no_command_gets_no_answer(house: House, autojump_clock: M
     assert house.messages(NEW) == ()
 
 
+async def test_a_command_to_another_bot_is_not_ours(house: House, autojump_clock: MockClock) -> None:
+    house.updates = BotUpdates.POLLING
+    await house.start()
+    for text in ("/stop@other_bot", "/status@other_bot", "/start@other_bot code"):
+        house.telegram.push_text(BOT, 1001, text)
+    await trio.sleep(5)
+    assert house.messages() == ()
+    assert len(await house.store.recipients("0367")) == 1
+    for _ in range(2):
+        house.telegram.push_text(BOT, 1001, f"/status@{house.telegram.bot(BOT).username.upper()}")
+    await trio.sleep(5)
+    assert len(house.messages()) == 2
+    assert house.requests("getMe") == 1
+
+
+async def test_a_command_that_names_a_bot_is_passed_over_while_the_name_of_ours_is_unknown(
+    house: House, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.updates = BotUpdates.POLLING
+    await house.start()
+    named = f"/stop@{house.telegram.bot(BOT).username}"
+    house.telegram.fail(FaultKind.CLOSE, method="getMe", times=2)
+    for text in (named, named, "/status"):
+        house.telegram.push_text(BOT, 1001, text)
+    await trio.sleep(5)
+    assert len(house.messages()) == 1
+    assert len(await house.store.recipients("0367")) == 1
+    assert caplog.text.count("until its own name is known") == 1
+    house.telegram.push_text(BOT, 1001, named)
+    await trio.sleep(5)
+    assert len(house.messages()) == 2
+    assert list(await house.store.recipients("0367")) == []
+
+
 async def test_start_revives_a_subscription_that_had_died(house: House, autojump_clock: MockClock) -> None:
     house.updates = BotUpdates.POLLING
     await house.start()

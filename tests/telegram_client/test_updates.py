@@ -129,9 +129,10 @@ async def test_a_rejected_bot_ends_the_poll(api: BotApi, fake: FakeTelegram) -> 
         ("/start abc_DEF-123", Command(CHAT, "start", "abc_DEF-123")),
         ("/start", Command(CHAT, "start")),
         ("  /STOP  ", Command(CHAT, "stop")),
-        ("/status@June_Bot", Command(CHAT, "status")),
-        ("/start@june_bot\n code ", Command(CHAT, "start", "code")),
-        ("/stop@other_bot", None),
+        ("/status@June_Bot", Command(CHAT, "status", "", "june_bot")),
+        ("/start@june_bot\n code ", Command(CHAT, "start", "code", "june_bot")),
+        ("/STOP@other_bot", Command(CHAT, "stop", "", "other_bot")),
+        ("/stop@", None),
         ("hello /start", None),
         ("/", None),
         ("", None),
@@ -141,7 +142,7 @@ async def test_a_rejected_bot_ends_the_poll(api: BotApi, fake: FakeTelegram) -> 
 )
 def test_commands_are_read(text: str, expected: Command | None) -> None:
     update = Update(update_id=1, message=IncomingMessage(message_id=1, chat_id=CHAT, text=text))
-    assert read_command(update, bot_username="june_bot") == expected
+    assert read_command(update) == expected
 
 
 def test_an_update_without_a_message_is_no_command() -> None:
