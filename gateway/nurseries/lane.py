@@ -82,6 +82,7 @@ class Lane:
         # Applied, but not yet known to belong to any call: still unprocessed in the store, so that a restart reads them again. They end
         # with the deadlines of the board; a call has a handful of them.
         self._loose: set[int] = set()
+        self._in_hand: Sequence[StoredEvent] = ()
         self._closing = False
         self._to_release: dict[int, None] = {}
         self._wake = trio.Event()
@@ -103,6 +104,11 @@ class Lane:
     def queued_events(self) -> int:
         """Events in memory that wait to be understood."""
         return len(self._queue)
+
+    @property
+    def left_events(self) -> int:
+        """Events in memory that the store still calls unprocessed; it holds others if `behind`."""
+        return len(self._queue) + len(self._loose | {event.event_id for event in self._in_hand})
 
     @property
     def behind(self) -> bool:
@@ -140,9 +146,10 @@ class Lane:
         self.restored.set()
         while True:
             self._wake = trio.Event()
-            events = await self._next_events()
+            self._in_hand = events = await self._next_events()
             if events or self._to_release:
                 await self._understand(events)
+                self._in_hand = ()
             elif self._seconds_to_deadline() <= 0:
                 await self._advance()
             elif self._closing and not self._behind:
@@ -158,13 +165,15 @@ class Lane:
             return [self._queue.popleft() for _ in range(min(BATCH_EVENTS, len(self._queue)))]
         # From here on new events are queued again, so that none can fall between reading and queue. No step is under way, so what the
         # store calls unprocessed and is not loose is exactly what is left to do, whatever the order in which ids became visible.
-        self._behind = False
-        events, is_all = await self._read_unprocessed()
+        self._behind, is_all = False, False
+        try:
+            events, is_all = await self._read_unprocessed()
+        finally:
+            self._behind = self._behind or not is_all
         if is_all:
             read = {event.event_id for event in events}
             self._queue = deque(event for event in self._queue if event.event_id not in read)
         else:
-            self._behind = True
             self._queue.clear()
         return events
 

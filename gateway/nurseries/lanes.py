@@ -58,6 +58,11 @@ class Lanes:
         return sum(lane.queued_events for lane in self._lanes.values())
 
     @property
+    def left_events(self) -> int:
+        """Events in memory that the store still calls unprocessed; those of `behind` come on top."""
+        return sum(lane.left_events for lane in self._lanes.values())
+
+    @property
     def processed_events(self) -> int:
         """Events understood since the start of the process, refused ones included."""
         return sum(lane.processed_events for lane in self._lanes.values())

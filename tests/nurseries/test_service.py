@@ -10,6 +10,7 @@ import trio.lowlevel
 from trio.testing import MockClock
 
 from gateway.nurseries.service import LAST_WORDS_SECONDS, run_until_signalled
+from gateway.ports import Step, StoredEvent
 from tester.fakes.telegram import FaultKind
 from tester.memory import MemoryStore
 from tester.virtual import JUNE, House
@@ -58,6 +59,61 @@ async def test_the_drain_ends_at_its_deadline_and_leaves_the_rest_in_the_databas
     await house.start()
     await trio.sleep(5)
     assert house.texts() == [ANSWERED]
+
+
+class Stuck(MemoryStore):
+    """Takes events, but from `is_stuck` on no lane gets an answer."""
+
+    is_stuck = False
+
+    async def commit_step(self, step: Step) -> None:
+        if self.is_stuck:
+            await trio.sleep_forever()
+        await super().commit_step(step)
+
+    async def unprocessed_events(self, enterprise_number: str, *, after_event_id: int, limit: int) -> Sequence[StoredEvent]:
+        if self.is_stuck:
+            await trio.sleep_forever()
+        return await super().unprocessed_events(enterprise_number, after_event_id=after_event_id, limit=limit)
+
+
+@pytest.mark.parametrize("later_events", [0, 3])
+async def test_events_that_were_taken_but_not_committed_are_counted_as_left(
+    house: House, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, later_events: int
+) -> None:
+    caplog.set_level("INFO", "gateway")
+    house.store = store = Stuck(now=house.clock)
+    await house.configure(JUNE)
+    process = await house.start()
+    # A piece that belongs to no call yet: applied, but read again by the next start.
+    await house.post("bridge_leave", "7.7", BridgeUniqueid="b-7", BridgeNumChannels="1")
+    await trio.sleep(0.1)
+    store.is_stuck = True
+    await house.ring()
+    await trio.sleep(0.1)
+    for number in range(later_events):
+        await house.post("start", f"2.{number}")
+    await process.stop()
+    store.is_stuck = False
+    left = await store.unprocessed_events("0367", after_event_id=0, limit=100)
+    assert len(left) >= 2 + later_events
+    assert f"left in the database: {len(left)} events," in caplog.text
+
+
+async def test_events_that_only_the_store_knows_are_left_in_a_number_nobody_knows(
+    house: House, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "gateway")
+    house.store = store = Stuck(now=house.clock)
+    await house.configure(JUNE)
+    process = await house.start()
+    await house.ring()
+    await trio.sleep(0.1)
+    store.is_stuck = True
+    process.running.lanes.look_everywhere()
+    await trio.sleep(0.1)
+    await process.stop()
+    assert "left in the database: at least 0 events," in caplog.text
 
 
 async def test_a_request_under_way_at_the_deadline_is_recorded_and_not_doubled(house: House, autojump_clock: MockClock) -> None:
