@@ -40,14 +40,14 @@ class Metrics:
         self._events_by_kind: dict[str, Counter] = {}
 
     def event_stored(self, kind: str) -> None:
-        """An event is committed and answered 200."""
+        """A new event is committed. One whose commit was given up and is found later in the store is not counted: nobody saw it come."""
         child = self._events_by_kind.get(kind)
         if child is None:
             child = self._events_by_kind[kind] = self._events.labels(kind)
         child.inc()
 
     def event_duplicate(self, kind: str) -> None:
-        """An event that had been stored before was answered 200."""
+        """An event came that had been stored before."""
         self._duplicates.labels(kind).inc()
 
     def request_rejected(self, reason: str) -> None:

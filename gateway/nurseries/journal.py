@@ -49,6 +49,7 @@ class Ticket:
 
     event: IncomingEvent = attrs.field(repr=False)
     size_bytes: int
+    on_committed: Callable[[Appended], None] = attrs.field(repr=False)
     _settled: trio.Event = attrs.field(init=False, factory=trio.Event, repr=False)
     _result: Appended | GatewayError | None = attrs.field(init=False, default=None)
 
@@ -108,8 +109,10 @@ class Journal:
         """How many events wait for the next commits, without those of the commit under way."""
         return len(self._waiting)
 
-    def submit(self, event: IncomingEvent) -> Ticket:
+    def submit(self, event: IncomingEvent, *, on_committed: Callable[[Appended], None] = lambda _: None) -> Ticket:
         """Take an event. From here on it is written even when the caller goes away.
+
+        `on_committed` is called once its commit is certain, whether or not anybody still waits. It may neither block nor raise.
 
         Raises: `JournalFull`.
         """
@@ -117,7 +120,7 @@ class Journal:
             raise JournalFull("the gateway is stopping")
         if len(self._waiting) >= self._max_waiting_items or self._waiting_bytes >= MAX_WAITING_BYTES:
             raise JournalFull(f"{len(self._waiting)} events are waiting for the database")
-        ticket = Ticket(event, getsizeof(event.raw_body))
+        ticket = Ticket(event, getsizeof(event.raw_body), on_committed)
         self._waiting.append(ticket)
         self._waiting_bytes += ticket.size_bytes
         self._wake.set()
@@ -207,6 +210,8 @@ class Journal:
             fresh = [_stored(ticket.event, result) for ticket, result in zip(batch, appended, strict=True) if not result.duplicate]
             if fresh:
                 self._on_stored(fresh)
+            for ticket, result in zip(batch, appended, strict=True):
+                ticket.on_committed(result)
         if scope.cancelled_caught:
             raise StoreUnavailable(f"the database did not commit within {WRITE_SECONDS:g} s")
 

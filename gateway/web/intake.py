@@ -6,6 +6,7 @@ event, one at a time, so what this costs is what every host waits for (benchmark
 
 import logging
 from datetime import datetime
+from functools import partial
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -35,7 +36,7 @@ MAX_REJECTS_AT_ONCE: Final = 4
 
 
 class Trace(Protocol):
-    """Told of every event that has been stored; it decides whose are written down (`gateway.logs`). It must not block."""
+    """Told of every new event once it is stored for certain; it decides whose are written down (`gateway.logs`). It must not block."""
 
     def __call__(self, enterprise_number: str, /, *, kind: str, token: str, unique_id: str, body_text: str) -> None: ...
 
@@ -105,9 +106,7 @@ class Intake:
             self._metrics.request_rejected(Problem.OTHER.value)
             return error_answer(Problem.OTHER, "internal error")
         if appended.duplicate:
-            self._metrics.event_duplicate(posted.kind)
             return Answer(200, b'{"status":"ok","event_id":%d,"duplicate":true}' % appended.event_id)
-        self._metrics.event_stored(posted.kind)
         return Answer(200, b'{"status":"ok","event_id":%d}' % appended.event_id)
 
     async def _store_event(self, posted: _Posted) -> Appended:
@@ -118,27 +117,33 @@ class Intake:
         except EnvelopeError as exc:
             raise Refusal(Problem.BODY_INVALID, str(exc)) from exc
         enterprise = self._enterprise(token, token_of(body))
-        ticket = self._submit(posted, enterprise, body)
+        ticket = self._submit(posted, enterprise, body, token or token_of(body))
         with trio.move_on_after(COMMIT_SECONDS):
             try:
-                appended = await ticket.wait()
+                return await ticket.wait()
             except StoreUnavailable as exc:
                 raise Refusal(Problem.STORE_AWAY, "the database is away, try again later") from exc
             except StoreRejected as exc:
                 # The journal has kept it.
                 raise Refusal(Problem.EVENT_REFUSED, "the database refused the event") from exc
-            self._write_down(ticket.event, token or token_of(body))
-            return appended
         raise Refusal(Problem.STORE_AWAY, f"the database did not confirm the event within {COMMIT_SECONDS:g} s, try again later")
+
+    def _committed(self, event: IncomingEvent, token: str, appended: Appended) -> None:
+        """The journal's word, which comes for every event once, also after its host has heard 503 or has left."""
+        if appended.duplicate:
+            self._metrics.event_duplicate(event.kind)
+        else:
+            self._metrics.event_stored(event.kind)
+            self._write_down(event, token)
 
     def _write_down(self, event: IncomingEvent, token: str) -> None:
         try:
             self._trace(event.enterprise_number, kind=event.kind, token=token, unique_id=event.unique_id, body_text=event.raw_body)
         except Exception:  # noqa: BLE001
-            # Safety net: the event is stored, and its host must hear that whatever befalls a log.
+            # Safety net: the event is stored; its host must hear that and the journal must go on, whatever befalls a log.
             _log.exception("a %s could not be traced", event.kind)
 
-    def _submit(self, posted: _Posted, enterprise: EnterpriseConfig, body: Body) -> Ticket:
+    def _submit(self, posted: _Posted, enterprise: EnterpriseConfig, body: Body, token: str) -> Ticket:
         event = IncomingEvent(
             enterprise_number=enterprise.number,
             kind=posted.kind,
@@ -148,7 +153,7 @@ class Intake:
             received_at=posted.at,
         )
         try:
-            return self._journal.submit(event)
+            return self._journal.submit(event, on_committed=partial(self._committed, event, token))
         except JournalFull as exc:
             raise Refusal(Problem.OVERLOADED, f"{exc}, try again later") from exc
 

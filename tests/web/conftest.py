@@ -126,6 +126,7 @@ class Door:
     metrics: Metrics
     stored: list[StoredEvent]
     traced: list[dict[str, str]]
+    trace_faults: list[Exception]
     stop: trio.Event
 
     def client(self) -> AbstractAsyncContextManager[Client]:
@@ -148,8 +149,11 @@ async def open_door(
     metrics = Metrics()
     stored: list[StoredEvent] = []
     traced: list[dict[str, str]] = []
+    trace_faults: list[Exception] = []
 
     def trace(enterprise_number: str, /, **what: str) -> None:
+        if trace_faults:
+            raise trace_faults.pop()
         traced.append({"enterprise_number": enterprise_number, **what})
 
     journal = Journal(store, on_stored=stored.extend, metrics=metrics, max_waiting_items=max_waiting_items)
@@ -168,7 +172,7 @@ async def open_door(
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.run)
         (address,) = await nursery.start(serve)
-        yield Door(address, store, journal, directory, metrics, stored, traced, stop)
+        yield Door(address, store, journal, directory, metrics, stored, traced, trace_faults, stop)
         nursery.cancel_scope.cancel()
 
 

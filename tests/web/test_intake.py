@@ -409,6 +409,40 @@ async def test_what_is_stored_is_traced_with_its_enterprise(door: Any) -> None:
     }
 
 
+async def test_a_duplicate_is_not_traced_again(door: Any) -> None:
+    for _ in range(2):
+        await door.post("/start", START)
+    assert len(door.traced) == 1
+
+
+async def test_what_is_stored_after_its_host_has_heard_503_is_traced_and_counted(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = trio.Event()
+
+    async def slow(batch: Sequence[IncomingEvent]) -> None:
+        await release.wait()
+
+    door.store.before_append = slow
+    with monkeypatch.context() as impatient:
+        impatient.setattr(intake, "COMMIT_SECONDS", 0.05)
+        assert (await door.post("/start", START)).status == 503
+    assert door.traced == []
+    release.set()
+    # The repeat is answered by a later commit than that of the first one.
+    assert (await door.post("/start", START)).json == {"status": "ok", "event_id": 1, "duplicate": True}
+    assert [told["token"] for told in door.traced] == [TOKEN]
+    text = door.metrics.exposition().decode()
+    assert 'gateway_events_total{kind="start"} 1.0' in text
+    assert 'gateway_duplicate_events_total{kind="start"} 1.0' in text
+
+
+async def test_an_event_that_cannot_be_traced_is_stored_and_answered_and_the_next_one_too(door: Any, expected_errors: Any) -> None:
+    door.trace_faults.append(OSError("no space left"))
+    assert (await door.post("/start", START)).status == 200
+    assert (await door.post("/dial", START)).status == 200
+    assert [told["kind"] for told in door.traced] == ["dial"]
+    expected_errors.claim("could not be traced")
+
+
 async def test_the_figures_count_what_happened(door: Any) -> None:
     for body in (START, START):
         await door.post("/start", body)
