@@ -32,6 +32,8 @@ from telegram_client.http import HttpClient
 CHANNEL = "gateway_configuration"
 # A request that runs while everything ends is a look at health or figures; nothing is lost with it.
 INSIDE_GRACEFUL_SECONDS = 0.2
+# A monitor, an administrator's curl: what the public door needs must not be taken by these.
+INSIDE_CONNECTIONS = 50
 
 
 @attrs.frozen(kw_only=True)
@@ -126,7 +128,13 @@ def _doors(settings: Settings, running: Running, store: PostgresStore, directory
     return Doors(
         front={"public": partial(serve_app, intake, [str(bind) for bind in settings.bind])},
         inside={
-            "internal": partial(serve_app, inside, [str(bind) for bind in settings.internal_bind], graceful_seconds=INSIDE_GRACEFUL_SECONDS)
+            "internal": partial(
+                serve_app,
+                inside,
+                [str(bind) for bind in settings.internal_bind],
+                graceful_seconds=INSIDE_GRACEFUL_SECONDS,
+                max_connections=INSIDE_CONNECTIONS,
+            )
         },
     )
 

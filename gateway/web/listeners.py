@@ -32,9 +32,9 @@ GRACEFUL_SECONDS: Final = 3.0
 KEEP_ALIVE_SECONDS: Final = 15.0
 # Hosts that all come back at once after an outage wait here, in the kernel, instead of being refused.
 BACKLOG: Final = 1024
-# Memory: a connection costs about 40 KiB and, while a body arrives, up to 64 KiB more: 80 MiB. Descriptors: below the usual limit of 1,024
-# with room for the database, Telegram and the logs.
-MAX_CONNECTIONS: Final = 800
+# Memory: a connection costs about 40 KiB and, while a body arrives, up to 64 KiB more: 52 MiB. Descriptors: the usual limit of 1,024 also
+# holds the internal door (50), messages to Telegram (200), the database (11), logs and the rest (about 20), and one long poll for each bot.
+MAX_CONNECTIONS: Final = 500
 
 _access_log = logging.getLogger("gateway.access")
 # The mark of a request whose body has come whole, in the state of its scope.
