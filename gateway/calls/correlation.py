@@ -44,14 +44,16 @@ def find_dial(event: events.Dial, candidates: Sequence[Known]) -> Known | None:
 
 def find_channel(event: events.ChannelEvent, candidates: Sequence[Known], *, announces_transfer: bool) -> Known | None:
     """Rules D (trunk leg of a dial), F (consultation), G (target of a blind transfer) and the Local legs of a mobile."""
-    open_calls = [known for known in candidates if not known.call.closed_by or known.waits_for_transfer]
+    open_calls = [known for known in candidates if not known.call.closed_by]
     match event.channel.kind:
         case ChannelKind.TRUNK:
             return _trunk_leg(event.channel.peer, event.caller, event.connected, open_calls)
         case ChannelKind.LOCAL:
             return _local_leg(event, open_calls)
         case ChannelKind.EXTENSION if announces_transfer:
-            return _transfer_target(event.connected, open_calls)
+            return _transfer_target(
+                event.connected, [known for known in candidates if not known.call.closed_by or known.waits_for_transfer]
+            )
         case ChannelKind.EXTENSION if isinstance(event, events.Bridge) and not event.exten:
             return _answering_telephone(event.channel.peer, event.connected, open_calls)
         case _:
@@ -182,18 +184,19 @@ def _transfer_target(stays: str, calls: Sequence[Known]) -> Known | None:
 
 
 def _asks(known: Known, event: events.Hangup) -> bool:
-    """Rule F for a hangup: its phone is a telephone of the call that asks somebody: its pair is open, or the telephone has left the
-    customer.
+    """Rule F for a hangup: its phone is a telephone of an open call that asks somebody.
+
+    Its pair is open, or the customer waits for it; or the whole pair was lost, and the telephone names the one it asked as its other side.
     """
-    if known.profile is None or known.profile.direction is Direction.INTERNAL:
+    if known.profile is None or known.call.closed_by or known.profile.direction is Direction.INTERNAL:
         return False
-    if _consults(known.call, event.phone):
+    if _asks_somebody(known, event.phone):
         return True
     target = event.extensions[0] if event.extensions else ""
-    return any(
-        leg.channel.kind is ChannelKind.EXTENSION and leg.channel.peer == event.phone and leg.connected == target
-        for leg in known.call.legs.values()
-    )
+    legs = known.call.legs.values()
+    if not target or any(leg.channel.is_consultation and _asker(leg) == event.phone for leg in legs):
+        return False
+    return any(leg.channel.kind is ChannelKind.EXTENSION and leg.channel.peer == event.phone and leg.connected == target for leg in legs)
 
 
 def _asks_somebody(known: Known, extension: str) -> bool:
@@ -233,12 +236,16 @@ def _consults(call: Call, extension: str) -> bool:
     """Whether an extension has a consultation pair in this call that has not hung up."""
     for leg in call.legs.values():
         if leg.channel.is_consultation:
-            asks = leg.caller if leg.channel.half == 2 else leg.connected
             other = call.other_half(leg)
             gone = leg.unique_id in call.hangups or (other is not None and other.unique_id in call.hangups)
-            if asks == extension and not gone:
+            if _asker(leg) == extension and not gone:
                 return True
     return False
+
+
+def _asker(leg: Leg) -> str:
+    """Who asks through an end of a consultation pair: `;2` calls in his name, `;1` is connected to him."""
+    return leg.caller if leg.channel.half == 2 else leg.connected
 
 
 def _rings(call: Call, number: str) -> bool:

@@ -41,3 +41,16 @@ def test_a_host_that_sends_linkedid_shows_the_same(recording: Recording, order: 
 @pytest.mark.parametrize("recording", recordings(CORPUS) + recordings(LIVE), ids=str)
 def test_at_the_speed_of_the_call_it_ends_the_same(recording: Recording) -> None:
     _play(recording, recording.webhooks, fast=False)
+
+
+@pytest.mark.parametrize("pause_seconds", [3.0, 12.0])
+@pytest.mark.parametrize("linked", [False, True])
+def test_calls_one_after_another_on_one_host_end_as_they_were(pause_seconds: float, linked: bool) -> None:
+    playback = Playback()
+    found = recordings(CORPUS) + recordings(LIVE)
+    for recording in found:
+        webhooks = [webhook.with_linkedid() for webhook in recording.webhooks] if linked else recording.webhooks
+        playback.play((webhook.at_seconds, webhook.kind, webhook.body) for webhook in webhooks)
+        playback.wait(pause_seconds)
+    playback.wait_for_the_end()
+    assert unmet([final for recording in found for final in recording.finals], playback.texts) == []

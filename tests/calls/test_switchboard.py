@@ -459,3 +459,22 @@ def test_a_host_gone_mad_within_one_call_costs_bounded_memory() -> None:
     playback.wait(20_000)
     assert playback.board.open_calls == 0
     assert len(playback.views) == 1
+
+
+def test_a_missed_internal_call_right_after_a_call_with_a_transfer_to_the_same_colleague_is_told() -> None:
+    at = host()
+    talk = answered_incoming(at)
+    talk.attend("152", accepted=True)
+    talk.end()
+    at.wait(2)
+    pbx.internal(at, "151", "152", ring_seconds=3, talk_seconds=None)
+    assert "❌ Не отвечен (внутр.): 151 → 152" in play(at).first_lines
+
+
+def test_a_missed_internal_call_on_a_second_line_during_a_call_is_told() -> None:
+    at = host()
+    talk = answered_incoming(at)
+    talk.attend("152", accepted=False)
+    at.wait(2)
+    pbx.internal(at, "151", "152", ring_seconds=3, talk_seconds=None)
+    assert "❌ Не отвечен (внутр.): 151 → 152" in play(at).first_lines
