@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.calls import events
 from gateway.calls.call import Call, Leg
-from gateway.calls.channels import ChannelKind, neighbour
+from gateway.calls.channels import ChannelKind
 from gateway.calls.parties import Direction, Party, PartyKind
 from gateway.calls.phones import is_internal
 from gateway.calls.profile import calls_mobile, created, is_outside, same_number
@@ -124,11 +124,6 @@ def pieces_of_ring(dial: events.Dial, pieces: Iterable[Call]) -> list[Call]:
             for leg in piece.legs.values()
         )
     ]
-
-
-def neighbours(unique_id: str) -> tuple[str, str]:
-    """The ids that the other end of a Local pair may have: `;2` is created right after `;1` (seen always)."""
-    return neighbour(unique_id, -1), neighbour(unique_id, 1)
 
 
 def _trunk_leg(line: str, caller: str, connected: str, calls: Sequence[Known]) -> Known | None:

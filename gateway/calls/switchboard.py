@@ -252,7 +252,8 @@ class Switchboard:
 
     def _conclude(self, known: Known, event: events.AnyEvent, outcome: Outcome) -> None:
         call = known.call
-        known.profile = profile = profile_of(call)
+        # A call does not cease to be one because a later fact makes its shape unclear; without a profile it would never end.
+        known.profile = profile = profile_of(call) or known.profile
         verdict = None
         if profile is not None:
             follow_talk(call, profile, event.at, event.event_id)

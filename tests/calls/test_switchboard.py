@@ -478,3 +478,17 @@ def test_a_missed_internal_call_on_a_second_line_during_a_call_is_told() -> None
     at.wait(2)
     pbx.internal(at, "151", "152", ring_seconds=3, talk_seconds=None)
     assert "❌ Не отвечен (внутр.): 151 → 152" in play(at).first_lines
+
+
+def test_a_late_leg_that_makes_the_shape_unclear_does_not_unmake_the_call() -> None:
+    at = host(linkedid=True)
+    pbx.internal(at, "151", "152", ring_seconds=3, talk_seconds=None)
+    unique_id = at.posted[0].body["UniqueId"]
+    playback = play(at)
+    (known,) = (playback.board._switchboard.get(1),)  # pyright: ignore[reportPrivateUsage]  # nothing else shows what is known of a call
+    playback.post("new_callerid", {"UniqueId": "9.9", "Linkedid": unique_id, "Channel": "SIP/152-00000001", "CallerIDNum": "152"})
+    assert known is not None
+    assert known.profile is not None
+    assert playback.first_lines == ["❌ Не отвечен (внутр.): 151 → 152"]
+    playback.wait(31)
+    assert playback.board.open_calls == 0
