@@ -10,7 +10,7 @@ from functools import partial
 
 import trio
 
-from gateway.directory import Directory
+from cache.directory import Directory
 from gateway.metrics import Metrics
 from gateway.nurseries.clock import wall_clock
 from gateway.nurseries.journal import Journal

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import attrs
 
+from cache.directory import Directory
 from gateway.bootstrap import open_database
 from gateway.calls.record import CallRecord
 from gateway.configuration import load_configuration
-from gateway.directory import Directory
 from gateway.errors import GatewayError
 from gateway.ports import EnterpriseConfig, Store, StoredEvent
 from gateway.settings import Settings

@@ -7,8 +7,8 @@ from functools import partial
 
 import attrs
 
+from cache.directory import Directory
 from gateway.cards.board import Board, Timing
-from gateway.directory import Directory
 from gateway.logs import Trace
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits

@@ -5,11 +5,13 @@ Implementations: `sql.store.PostgresStore` and its twin `tester.memory.MemorySto
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 import attrs
 
 from gateway.calls.record import CallRecord
+from gateway.calls.report import CallReport, ReportKind
 
 
 @attrs.frozen(kw_only=True)
@@ -61,13 +63,172 @@ class EventOutcome:
     error: str = ""
 
 
+@attrs.frozen
+class PushKey:
+    """What is owed to one CRM about one call: the key of a row of `crm_outbox`. `crm` as in `gateway.crm.base.CrmKind`."""
+
+    enterprise_number: str
+    call_id: int
+    crm: str
+    kind: ReportKind
+
+
+@attrs.frozen(kw_only=True)
+class Owed:
+    """A report that a CRM is to get.
+
+    A row that is there already stays as it is, but one that is still pending takes the newer report. A report counts as there when its
+    call or its `unique_id` has a row of this CRM and kind. A report from outside has no call (`call_id` 0): the store takes the call that
+    knows the `unique_id`, in the log or among what is owed, else a new id that no event will have.
+    """
+
+    crm: str
+    report: CallReport
+
+
+class PushState(StrEnum):
+    """`PENDING`: to be tried (again) at `next_at`. `DONE`: the CRM has it or need not. `DEAD`: given up, see reason and advice."""
+
+    PENDING = "pending"
+    DONE = "done"
+    DEAD = "dead"
+
+
+@attrs.frozen(kw_only=True)
+class Push:
+    """A row of `crm_outbox`.
+
+    `push_id` is made with the row and never changes. `report.unique_id` is that of the first row of this call and CRM, so that the CRM
+    knows the call by one id. `memory`: what earlier pushes of this call to this CRM left. `attempts`: tries that have ended. `problem`, `fault`,
+    `reason`, `advice`: of the last failure, as in `gateway.crm.base.Outcome`.
+    """
+
+    key: PushKey
+    push_id: str
+    report: CallReport
+    state: PushState = PushState.PENDING
+    attempts: int = 0
+    next_at: datetime
+    created_at: datetime
+    memory: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    outcome: str = ""
+    problem: str = ""
+    fault: str = ""
+    reason: str = ""
+    advice: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Attempt:
+    """One try of a push and what it makes of its row, together with its row in `integration_logs`.
+
+    `state` and `next_at` are the row's from now on; `memory` is merged over what it has. `request` and `response` are JSON values.
+    """
+
+    key: PushKey
+    at: datetime
+    state: PushState
+    next_at: datetime
+    outcome: str
+    problem: str = ""
+    fault: str = ""
+    reason: str = ""
+    advice: str = ""
+    request: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    response: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    memory: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+
+
+@attrs.frozen(kw_only=True)
+class CustomerProfile:
+    """Who has a number. Any name may be "".
+
+    `source`: the CRM that said so (`gateway.crm.base.CrmKind`), "" when nobody knows where it comes from. `external_id`: the CRM's id of
+    the customer, "" when it gave none. `phones`: all numbers of the customer, digits. `extension`: of the manager responsible, "" when none.
+    `is_company`: `external_id` is that of a company. `raw`: the CRM's record as it came, for those who ask for it.
+    """
+
+    last_name: str = ""
+    first_name: str = ""
+    middle_name: str = ""
+    enterprise_name: str = ""
+    source: str = ""
+    external_id: str = ""
+    is_company: bool = False
+    phones: tuple[str, ...] = ()
+    extension: str = ""
+    raw: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What is shown: the company, else "last first middle"; "" when there is neither."""
+        return self.enterprise_name or " ".join(part for part in (self.last_name, self.first_name, self.middle_name) if part)
+
+
+@attrs.frozen(kw_only=True)
+class Customer:
+    """A row of `customers`: a number that called or was called, who it is, and the counts of its calls.
+
+    `named_at`: when the names were last said by their source, None when there are none. The counts are those of the enterprise's finished
+    external calls with this number: they follow the rows of `calls`, corrections and mergers included.
+    """
+
+    enterprise_number: str
+    phone: str
+    profile: CustomerProfile
+    named_at: datetime | None = None
+    first_seen_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    calls_total_in: int = 0
+    calls_total_out: int = 0
+    calls_answered_in: int = 0
+    calls_answered_out: int = 0
+    calls_missed_in: int = 0
+    calls_missed_out: int = 0
+    last_call_at: datetime | None = None
+    last_call_direction: str = ""
+    last_call_status: str = ""
+    last_success_at: datetime | None = None
+    last_agent_internal: str = ""
+    last_line: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class NamedCustomer:
+    """A name that a CRM gave for a number, to be kept in `customers`. `is_primary`: the CRM is the enterprise's primary one.
+
+    Names of the primary CRM replace others; those of another CRM only fill an empty row. Only the primary's external id links several
+    numbers to one person (`meta.person_uid`), and only if there is one.
+    """
+
+    phone: str
+    profile: CustomerProfile
+    at: datetime
+    is_primary: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class IntegrationLog:
+    """A row of `integration_logs`: one attempt. `status`: success or error."""
+
+    created_at: datetime
+    enterprise_number: str
+    integration_type: str
+    event_type: str
+    request_data: Mapping[str, Any]
+    response_data: Mapping[str, Any]
+    status: str
+    error_message: str = ""
+
+
 @attrs.frozen(kw_only=True)
 class Step:
     """Everything one transaction of a lane writes.
 
     `opened`: calls that now live in memory, by call id (the id of their first event); pieces are not opened before they become calls.
     `merged`: (absorbed, survivor): all events and the finished record of the absorbed one belong to the survivor from now on.
-    `records`: finished calls, new or corrected. `released`: calls of which nothing is owed any more and whose memory is freed.
+    `records`: finished calls, new or corrected; the counts of their customers follow them. `released`: calls of which nothing is owed any
+    more and whose memory is freed. `owed`: what CRMs are to be told. `named`: customers whose names are known by the end of their calls.
     """
 
     enterprise_number: str
@@ -76,6 +237,8 @@ class Step:
     merged: tuple[tuple[int, int], ...] = ()
     records: tuple[CallRecord, ...] = ()
     released: tuple[int, ...] = ()
+    owed: tuple[Owed, ...] = ()
+    named: tuple[NamedCustomer, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -147,6 +310,8 @@ class EnterpriseConfig:
     final: str = "auto"
     active: bool = True
     integrations: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+    # What of `integrations_config` in the database could not be read at all; "" when nothing. One line without values.
+    integrations_problem: str = ""
     lines: tuple[LineConfig, ...] = ()
     managers: tuple[ManagerConfig, ...] = ()
     subscribers: tuple[int, ...] = ()
@@ -187,9 +352,24 @@ class Store(Protocol):
     async def unsubscribe(self, *, bot_token: str, chat_id: int) -> bool: ...
     async def subscription_status(self, *, bot_token: str, chat_id: int) -> str | None: ...
 
+    # what is owed to CRMs
+    async def accept_owed(self, enterprise_number: str, owed: Sequence[Owed]) -> Sequence[PushKey]: ...
+    async def pending_pushes(self, *, after: PushKey | None, limit: int) -> Sequence[Push]: ...
+    async def push_of(self, key: PushKey) -> Push | None: ...
+    async def record_attempt(self, attempt: Attempt) -> None: ...
+    async def dead_pushes(self, enterprise_number: str, *, limit: int) -> Sequence[Push]: ...
+    async def revive_pushes(self, enterprise_number: str, *, at: datetime) -> Sequence[PushKey]: ...
+    async def integration_logs(self, enterprise_number: str, *, limit: int) -> Sequence[IntegrationLog]: ...
+
+    # customers
+    async def customer(self, enterprise_number: str, phone: str) -> Customer | None: ...
+    async def name_customer(self, enterprise_number: str, named: NamedCustomer) -> int: ...
+
     # configuration
     async def enterprises(self) -> Sequence[EnterpriseConfig]: ...
+    async def enterprises_by_key(self, key: str) -> Sequence[EnterpriseConfig]: ...
     async def upsert_enterprises(self, enterprises: Sequence[EnterpriseConfig]) -> Sequence[str]: ...
+    async def set_integration(self, enterprise_number: str, integration: str, config: Mapping[str, Any]) -> bool: ...
 
     # housekeeping
     async def delete_older_than(self, at: datetime, *, limit: int) -> int: ...

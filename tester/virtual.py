@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from gateway.cards.board import Board, Timing
-from gateway.directory import Directory
+from cache.directory import Directory
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
 from gateway.nurseries.clock import TrioClock

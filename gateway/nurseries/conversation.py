@@ -8,8 +8,8 @@ from typing import TypeVar
 import attrs
 import trio
 
+from cache.directory import Directory
 from gateway.cards.answers import Answer, answer_text
-from gateway.directory import Directory
 from gateway.errors import StoreRejected
 from gateway.nurseries.bots import Bots
 from gateway.nurseries.clock import Clock

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 
 import trio
 
-from gateway.directory import Directory
+from cache.directory import Directory
 from gateway.errors import StoreUnavailable
 from gateway.nurseries.patience import Patience
 from gateway.ports import Store

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import trio
 
-from gateway.directory import Directory
+from cache.directory import Directory
 from gateway.nurseries.conversation import Conversation
 from gateway.settings import BotUpdates
 from telegram_client.api import BotApi

@@ -21,7 +21,7 @@ from functools import partial
 import attrs
 import trio
 
-from gateway.directory import AmbiguousEnterprise, Directory
+from cache.directory import AmbiguousEnterprise, Directory
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bots
 from gateway.nurseries.clock import Clock

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 
+from cache.directory import AmbiguousEnterprise, Directory
 from gateway.calls.envelope import Body, EnvelopeError, body_hash, read_body, token_of, unique_id_of
-from gateway.directory import AmbiguousEnterprise, Directory
 from gateway.errors import GatewayError, StoreRejected, StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.nurseries.clock import Clock

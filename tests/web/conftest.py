@@ -12,7 +12,7 @@ import h11
 import pytest
 import trio
 
-from gateway.directory import Directory
+from cache.directory import Directory
 from gateway.metrics import Metrics
 from gateway.nurseries.journal import Journal
 from gateway.ports import Appended, EnterpriseConfig, IncomingEvent, StoredEvent

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import trio
 
-from gateway.directory import Directory
+from cache.directory import Directory
 from gateway.metrics import Metrics
 from gateway.nurseries.clock import wall_clock
 from gateway.nurseries.journal import Journal

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.directory import AmbiguousEnterprise, Directory
+from cache.directory import AmbiguousEnterprise, Directory
 from gateway.ports import EnterpriseConfig
 
 JUNE = EnterpriseConfig(number="0367", name="june", token="375290000900", secret="s3cret")
