@@ -99,8 +99,8 @@ class Push:
     """A row of `crm_outbox`.
 
     `push_id` is made with the row and never changes. `report.unique_id` is that of the first row of this call and CRM, so that the CRM
-    knows the call by one id. `memory`: what earlier pushes of this call to this CRM left. `attempts`: tries that have ended. `problem`, `fault`,
-    `reason`, `advice`: of the last failure, as in `gateway.crm.base.Outcome`.
+    knows the call by one id. `memory`: what earlier pushes of this call to this CRM left. `attempts`: tries that have ended. `problem`,
+    `fault`, `reason`, `advice`: of the last failure, as in `gateway.crm.base.Outcome`.
     """
 
     key: PushKey
@@ -144,8 +144,8 @@ class CustomerProfile:
     """Who has a number. Any name may be "".
 
     `source`: the CRM that said so (`gateway.crm.base.CrmKind`), "" when nobody knows where it comes from. `external_id`: the CRM's id of
-    the customer, "" when it gave none. `phones`: all numbers of the customer, digits. `extension`: of the manager responsible, "" when none.
-    `is_company`: `external_id` is that of a company. `raw`: the CRM's record as it came, for those who ask for it.
+    the customer, "" when it gave none. `phones`: all numbers of the customer, digits. `extension`: of the manager responsible, "" when
+    none. `is_company`: `external_id` is that of a company. `raw`: the CRM's record as it came, for those who ask for it.
     """
 
     last_name: str = ""

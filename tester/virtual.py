@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import attrs
 import trio
 
-from gateway.cards.board import Board, Timing
 from cache.directory import Directory
+from gateway.cards.board import Board, Timing
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
 from gateway.nurseries.clock import TrioClock

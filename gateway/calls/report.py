@@ -20,8 +20,8 @@ class CallReport:
     """An external call at its first ring (`DIAL`) or at its end (`HANGUP`).
 
     `unique_id` is the primary id of the call (see `CallRecord`); the CRM knows the call by it. `phone` is the customer's number, digits,
-    line rule applied, "" when it is withheld. `line` the trunk. `extensions`: DIAL incoming: all that ring, in the order of their first ring;
-    outgoing: the one that calls; HANGUP answered: the one who talked last (with `extension` the same); not answered: all that rang.
+    line rule applied, "" when it is withheld. `line` the trunk. `extensions`: DIAL incoming: all that ring, in the order of their first
+    ring; outgoing: the one that calls; HANGUP answered: the one who talked last (with `extension` the same); not answered: all that rang.
     `extension`: the one person of our side this is about, "" when there is none or several ring. `mobile`: digits of the employee's mobile
     that answered, "" otherwise. `transfers`: the chain of talkers when there were at least two. Times are aware UTC; `answered_at` is when
     the customer first talked to somebody, None when not answered or not known. Seconds are whole and never negative, None when unknown:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from gateway.cards.board import CardChange, Changes, Settled
 from cache.directory import Directory
+from gateway.cards.board import CardChange, Changes, Settled
 from gateway.errors import StoreRejected, StoreUnavailable
 from gateway.nurseries.clock import TrioClock, wall_clock
 from gateway.nurseries.draft import Draft
