@@ -23,6 +23,16 @@ async def test_the_least_recently_used_goes_when_the_cache_is_full(autojump_cloc
     assert cache.statistics == Statistics(hits=2, misses=4, loads=4, evictions=1)
 
 
+async def test_an_expired_value_that_is_served_is_recently_used(autojump_clock: MockClock) -> None:
+    cache = make_cache(Source(), max_items=2)
+    cache.put("a", 1)
+    cache.put("b", 2)
+    await trio.sleep(1000)
+    assert cache.hit("a") is not None
+    cache.put("c", 3)
+    assert list(cache.entries()) == ["a", "c"]
+
+
 async def test_a_flood_of_unknown_keys_pushes_out_no_known_one(autojump_clock: MockClock) -> None:
     source = Source({"a": 1, "b": 2, "c": 3}, seconds=0)
     cache = make_cache(source, max_items=3)

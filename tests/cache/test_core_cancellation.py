@@ -92,6 +92,28 @@ async def test_all_who_ask_may_be_cancelled_at_any_step(step: int) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
+async def test_a_value_may_be_put_at_any_step_of_a_load(step: int) -> None:
+    # Trio runs tasks that are due together in any order: both orders come up.
+    for _ in range(20):
+        source, cache = make_stepping()
+        found: list[int | None] = []
+
+        async def look_up(cache: Cache[str, int], found: list[int | None]) -> None:
+            found.append(await cache.get("abc"))
+
+        async with running(cache), trio.open_nursery() as nursery:
+            nursery.start_soon(look_up, cache, found)
+            await source.has_been_asked.wait()
+            await rounds(step)
+            is_under_way = source.answered == 0
+            cache.put("abc", 100)
+            await wait_all_tasks_blocked()
+            assert found == [100 if is_under_way else 3]
+            assert await cache.get("abc") == 100
+        assert source.answered == 1
+
+
+@pytest.mark.parametrize("step", STEPS)
 async def test_the_cache_may_be_cancelled_at_any_step_and_nobody_hangs(step: int) -> None:
     source, cache = make_stepping()
     ended: list[int | str | None] = []

@@ -125,6 +125,12 @@ async def test_a_cleared_cache_holds_nothing_and_counts_on(autojump_clock: MockC
         await trio.sleep(2)
         assert len(cache) == 0
         assert cache.statistics == Statistics(misses=3, loads=3)
+        source.error = OSError()
+        with pytest.raises(LookupFailed):
+            await cache.get("d")
+        source.error = None
+        cache.clear()
+        assert await cache.get("d") is None
 
 
 async def test_nothing_is_invalidated_when_the_question_whether_a_key_matches_fails() -> None:
