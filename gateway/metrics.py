@@ -12,6 +12,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 # Seconds. The host gives up at 3 s; an answer is normally a commit away (milliseconds).
 _INTAKE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+# A request to a CRM is given up after 2 s.
+_PUSH_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _BATCH_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -34,6 +36,15 @@ class Metrics:
         self._telegram_errors = Counter("gateway_telegram_errors", "Errors of Telegram by class", ["error"], registry=registry)
         self._drains = Counter("gateway_drained", "Work at shutdown: finished or left for the next start", ["outcome"], registry=registry)
         self._pool = Gauge("gateway_pool_connections", "Database connections by state", ["state"], registry=registry)
+        self._pushes = Counter("gateway_crm_pushes", "Requests to CRMs by what came of them", ["crm", "kind", "outcome"], registry=registry)
+        self._push_problems = Counter(
+            "gateway_crm_push_problems", "Failed requests to CRMs by problem", ["crm", "problem"], registry=registry
+        )
+        self._dead_pushes = Counter("gateway_crm_dead_letters", "Reports to CRMs that were given up", ["crm", "problem"], registry=registry)
+        self._push_seconds = Histogram(
+            "gateway_crm_push_seconds", "How long a CRM takes", ["crm"], registry=registry, buckets=_PUSH_BUCKETS
+        )
+        self._pushes_waiting = Gauge("gateway_crm_waiting_pushes", "Reports that CRMs are still to get", registry=registry)
         # What is touched for every event is looked up once.
         self._observe_intake: Callable[[float], None] = self._intake.observe
         self._observe_batch: Callable[[float], None] = self._batch.observe
@@ -77,6 +88,21 @@ class Metrics:
     def telegram_error(self, error: str) -> None:
         """`error`: the class, as `telegram_client.errors` names it."""
         self._telegram_errors.labels(error).inc()
+
+    def push(self, crm: str, kind: str, outcome: str, problem: str, seconds: float) -> None:
+        """A try to tell a CRM has ended: a `CrmKind`, a `ReportKind`, an `OutcomeClass`, a `Problem` or ""."""
+        self._pushes.labels(crm, kind, outcome).inc()
+        self._push_seconds.labels(crm).observe(seconds)
+        if problem:
+            self._push_problems.labels(crm, problem).inc()
+
+    def push_dead(self, crm: str, problem: str) -> None:
+        """A report was given up."""
+        self._dead_pushes.labels(crm, problem).inc()
+
+    def pushes_waiting(self, items: int) -> None:
+        """So many reports are owed to CRMs now."""
+        self._pushes_waiting.set(items)
 
     def drained(self, outcome: str, items: int) -> None:
         """`outcome`: finished, left."""
