@@ -70,6 +70,7 @@ class Call:
     chain: list[Party] = attrs.field(factory=list[Party])
     followed: tuple[str, ...] = ()
     credited_bridges: dict[str, None] = attrs.field(factory=dict[str, None])
+    first_talk_at: datetime | None = None
     talk_began_at: datetime | None = None
     talk_seconds: float = 0.0
 

@@ -17,6 +17,12 @@ from gateway.calls.phones import MAX_DIGITS, digits, is_unknown
 MAX_FIELD_CHARACTERS = 128
 MAX_EXTENSIONS_ITEMS = 200
 
+# Other names for the line, and further numbers, in webhooks that are passed on.
+_PASSED_ON = (
+    *(("TrunkId", "trunk"), ("INCALL", "trunk"), ("Incall", "trunk")),
+    *(("CallerIDNum", "caller"), ("ConnectedLineNum", "connected"), ("InternalCode", "internal_code")),
+)
+
 Body = Mapping[str, Any]
 
 
@@ -122,28 +128,35 @@ def _time(value: object, zone: tzinfo) -> datetime | None:
         return None
 
 
+def _of_dialplan(body: Body, common: dict[str, Any]) -> dict[str, Any]:
+    """The line, and the numbers that only those add who pass webhooks on; most bodies are of hosts and have none of them."""
+    common["trunk"] = _text(body.get("Trunk"))
+    for key, name in _PASSED_ON:
+        if key in body:
+            common[name] = common[name] or _text(body[key]) if name == "trunk" else _phone(body[key])
+    return common
+
+
 def _start(body: Body, common: dict[str, Any], _zone: tzinfo) -> events.Start:
     return events.Start(**common, phone=_phone(body.get("Phone")), trunk=_text(body.get("Trunk")))
 
 
 def _dial(body: Body, common: dict[str, Any], _zone: tzinfo) -> events.Dial:
     return events.Dial(
-        **common,
+        **_of_dialplan(body, common),
         phone=_phone(body.get("Phone")),
         extensions=_extensions(body.get("Extensions")),
         call_type=_small_int(body.get("CallType")),
-        trunk=_text(body.get("Trunk")),
     )
 
 
 def _hangup(body: Body, common: dict[str, Any], zone: tzinfo) -> events.Hangup:
     return events.Hangup(
-        **common,
+        **_of_dialplan(body, common),
         phone=_phone(body.get("Phone")),
         extensions=_extensions(body.get("Extensions")),
         call_type=_small_int(body.get("CallType")),
         call_status=_text(body.get("CallStatus")),
-        trunk=_text(body.get("Trunk")),
         date_received=_time(body.get("DateReceived"), zone),
         start_time=_time(body.get("StartTime"), zone),
         end_time=_time(body.get("EndTime"), zone),

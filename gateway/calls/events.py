@@ -38,17 +38,26 @@ class Start(Event):
 
 @attrs.frozen(kw_only=True, slots=False)
 class Dial(Event):
-    """Somebody is rung: extensions of an incoming call (call type 0), or an outside number (1). `extensions` as sent, cleaned."""
+    """Somebody is rung: extensions of an incoming call (call type 0), or an outside number (1). `extensions` as sent, cleaned.
+
+    `caller`, `connected` and `internal_code` are not sent by hosts, but by those who pass webhooks on; "" when absent.
+    """
 
     phone: str
     extensions: tuple[str, ...]
     call_type: int | None
     trunk: str
+    caller: str = ""
+    connected: str = ""
+    internal_code: str = ""
 
 
 @attrs.frozen(kw_only=True, slots=False)
 class Hangup(Event):
-    """A channel that ran the dialplan ended. `call_type` tells the context it died in, not the direction of the call. Times aware UTC."""
+    """A channel that ran the dialplan ended. `call_type` tells the context it died in, not the direction of the call. Times aware UTC.
+
+    `caller`, `connected` and `internal_code` as in `Dial`.
+    """
 
     phone: str
     extensions: tuple[str, ...]
@@ -58,6 +67,9 @@ class Hangup(Event):
     date_received: datetime | None
     start_time: datetime | None
     end_time: datetime | None
+    caller: str = ""
+    connected: str = ""
+    internal_code: str = ""
 
 
 @attrs.frozen(kw_only=True, slots=False)

@@ -193,6 +193,7 @@ class Switchboard:
         survivor.call.absorb(absorbed.call)
         if not survivor.call.chain and not (absorbed.profile and absorbed.profile.direction is Direction.INTERNAL):
             survivor.call.chain.extend(absorbed.call.chain)
+            survivor.call.first_talk_at = absorbed.call.first_talk_at
         survivor.loose_event_ids.extend(absorbed.loose_event_ids)
         del self._known[gone]
         self._deadlines.drop(gone)

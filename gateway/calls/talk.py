@@ -69,6 +69,8 @@ def follow_talk(call: Call, profile: Profile, at: datetime, event_id: int) -> No
         call.talk_began_at = None
     if now and call.talk_began_at is None:
         call.talk_began_at = at
+        if call.first_talk_at is None:
+            call.first_talk_at = at
     call.talkers = now
     _credit_left_bridges(call, profile)
     if now:

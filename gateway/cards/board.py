@@ -8,8 +8,12 @@ import attrs
 from gateway import handlers
 from gateway.calls.closing import Timing
 from gateway.calls.codec import decode_text
+from gateway.calls.parties import Direction, Stage
 from gateway.calls.phones import LineRule, parse_line_rule
+from gateway.calls.progress import Known
 from gateway.calls.record import CallRecord
+from gateway.calls.report import CallReport, ReportKind
+from gateway.calls.reporting import report_of
 from gateway.calls.summary import record_of
 from gateway.calls.switchboard import Outcome, Switchboard
 from gateway.cards.view import CallView, view_of
@@ -47,7 +51,7 @@ class Changes:
     `settled`: the events whose call is known now. The event just applied may be missing: it is a loose piece (a leg that has not met its
     call yet) and must stay unprocessed in the store, so that a restart reads it again; a later `Changes` (of another event or of `advance`)
     settles it, together with the others of its piece. `opened`: new calls. `merged`: (absorbed, survivor). `records`: finished calls, new
-    or corrected. `dropped`: calls forgotten by memory.
+    or corrected. `dropped`: calls forgotten by memory. `reports`: what CRMs are to be told, external calls only.
     """
 
     settled: tuple[Settled, ...] = ()
@@ -56,6 +60,7 @@ class Changes:
     cards: tuple[CardChange, ...] = ()
     records: tuple[CallRecord, ...] = ()
     dropped: tuple[int, ...] = ()
+    reports: tuple[CallReport, ...] = ()
 
 
 class Board:
@@ -70,6 +75,8 @@ class Board:
         self._switchboard = Switchboard(handle=handlers.apply, announces_transfer=announces_transfer, timing=timing)
         self._cards: dict[int, CardChange] = {}
         self._records: dict[int, CallRecord] = {}
+        # What CRMs were last told of a call: at most two small values for each open call.
+        self._told: dict[int, dict[ReportKind, CallReport]] = {}
 
     @property
     def open_calls(self) -> int:
@@ -97,7 +104,10 @@ class Board:
         return self._apply(event, call_id=None)
 
     def restore(self, events: Sequence[StoredEvent]) -> Changes:
-        """Replay events whose call is known, after a restart or to reopen a finished call. Their cards and records as they stand then."""
+        """Replay events whose call is known, after a restart or to reopen a finished call. Their cards and records as they stand then.
+
+        No reports: they were written with the events. What follows tells only what differs from them.
+        """
         cards: dict[int, CardChange] = {}
         records: dict[int, CallRecord] = {}
         for event in events:
@@ -122,16 +132,19 @@ class Board:
     def _changes(self, outcome: Outcome) -> Changes:
         cards: list[CardChange] = []
         records: list[CallRecord] = []
+        reports: list[CallReport] = []
         for absorbed, _ in outcome.merged:
             card = self._cards.pop(absorbed, None)
             self._records.pop(absorbed, None)
+            self._told.pop(absorbed, None)
             if card is not None:
                 cards.append(attrs.evolve(card, version=card.version + 1, view=None))
         for call_id in outcome.touched:
-            self._look_at(call_id, cards, records)
+            self._look_at(call_id, cards, records, reports)
         for call_id in outcome.dropped:
             self._cards.pop(call_id, None)
             self._records.pop(call_id, None)
+            self._told.pop(call_id, None)
         return Changes(
             settled=tuple([Settled(event_id=event_id, call_id=call_id) for event_id, call_id in outcome.settled.items()]),
             opened=tuple(outcome.opened),
@@ -139,24 +152,50 @@ class Board:
             cards=tuple(cards),
             records=tuple(records),
             dropped=tuple(outcome.dropped),
+            reports=tuple(reports),
         )
 
-    def _look_at(self, call_id: int, cards: list[CardChange], records: list[CallRecord]) -> None:
+    def _look_at(self, call_id: int, cards: list[CardChange], records: list[CallRecord], reports: list[CallReport]) -> None:
         known = self._switchboard.get(call_id)
         if known is None or known.profile is None:
             return
         view = view_of(known.call, known.profile, self._rules)
         shown = self._cards.get(call_id)
-        if view is not None and (shown is None or _supersedes(view, shown.view)):
+        is_news = view is not None and (shown is None or _supersedes(view, shown.view))
+        if view is not None and is_news:
             version = shown.version + 1 if shown is not None else 1
             card = CardChange(call_id=call_id, version=version, event_id=known.call.last_event_id, view=view)
             self._cards[call_id] = card
             cards.append(card)
+        if view is not None and self._wants_dial(view, is_news=is_news, call_id=call_id):
+            self._tell(known, ReportKind.DIAL, reports)
         if known.call.closed_by:
             record = record_of(known.call, known.profile, self._rules)
             if record != self._records.get(call_id):
                 self._records[call_id] = record
                 records.append(record)
+                self._tell(known, ReportKind.HANGUP, reports)
+
+    def _wants_dial(self, view: CallView, *, is_news: bool, call_id: int) -> bool:
+        """Whether the first ring is to be told: once, also where only the talk was heard, and again when others ring, until one answers."""
+        if view.direction is Direction.INTERNAL:
+            return False
+        match view.stage:
+            case Stage.DIAL:
+                return is_news or ReportKind.DIAL not in self._told.get(call_id, ())
+            case Stage.TALK:
+                return ReportKind.DIAL not in self._told.get(call_id, ())
+            case Stage.START | Stage.FINAL:
+                return False
+
+    def _tell(self, known: Known, kind: ReportKind, reports: list[CallReport]) -> None:
+        if known.profile is None:
+            return
+        report = report_of(known.call, known.profile, self._rules, kind)
+        told = self._told.setdefault(known.call.call_id, {})
+        if report is not None and report != told.get(kind):
+            told[kind] = report
+            reports.append(report)
 
 
 def _supersedes(view: CallView, shown: CallView | None) -> bool:

@@ -13,6 +13,8 @@ from typing import Protocol, TypeVar
 import attrs
 import trio
 
+from gateway.calls.record import CallRecord
+from gateway.calls.report import CallReport
 from gateway.cards.board import CardChange, Changes
 from gateway.nurseries.clock import Clock
 from gateway.nurseries.delivery import Delivery
@@ -21,7 +23,7 @@ from gateway.nurseries.enterprise import line_rules_of, zone_of
 from gateway.nurseries.event import Events
 from gateway.nurseries.ledger import Ledger
 from gateway.nurseries.patience import Patience
-from gateway.ports import EnterpriseConfig, Store, StoredEvent
+from gateway.ports import EnterpriseConfig, NamedCustomer, Owed, PushKey, Store, StoredEvent
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +57,25 @@ class Calls(Protocol):
     def open_calls(self) -> int: ...
 
 
+def _owes_nothing(_config: EnterpriseConfig, _report: CallReport) -> Sequence[Owed]:
+    return ()
+
+
+def _names_nobody(_config: EnterpriseConfig, _record: CallRecord) -> NamedCustomer | None:
+    return None
+
+
+def _pushes_nothing(_keys: Sequence[PushKey]) -> None:
+    return None
+
+
 @attrs.frozen(kw_only=True)
 class LaneRoom:
-    """What all lanes share. `config_of` answers None for an enterprise that is not configured any more."""
+    """What all lanes share. `config_of` answers None for an enterprise that is not configured any more.
+
+    `owed_of`: what the CRMs of an enterprise are owed for a report; `named_of`: who a finished call was with, as far as memory knows. Both
+    are asked before the step is written and must not wait. `push`: what was written of it is there; called after the commit only.
+    """
 
     store: Store
     delivery: Delivery
@@ -66,6 +84,9 @@ class LaneRoom:
     patience: Patience
     board_of: Callable[[tzinfo, Mapping[str, str]], Calls]
     config_of: Callable[[str], EnterpriseConfig | None]
+    owed_of: Callable[[EnterpriseConfig, CallReport], Sequence[Owed]] = _owes_nothing
+    named_of: Callable[[EnterpriseConfig, CallRecord], NamedCustomer | None] = _names_nobody
+    push: Callable[[Sequence[PushKey]], None] = _pushes_nothing
 
 
 class Lane:
@@ -272,12 +293,12 @@ class Lane:
         delivery = self._room.delivery
         released = [call_id for call_id in self._to_release if call_id not in draft.opened]
         self._to_release.clear()
-        owed: list[int] = []
+        owing: list[int] = []
         for call_id in draft.dropped:
-            (released if call_id not in draft.cards and delivery.is_settled(call_id) else owed).append(call_id)
-        step = draft.step(self.enterprise_number, is_shown=delivery.is_shown, released=released)
-        if step is not None:
-            await self._ledger.commit(step)
+            (released if call_id not in draft.cards and delivery.is_settled(call_id) else owing).append(call_id)
+        owed, named = self._owed_of(draft), self._named_of(draft)
+        step = draft.step(self.enterprise_number, is_shown=delivery.is_shown, released=released, owed=owed, named=named)
+        written = await self._ledger.commit(step) if step is not None else ()
         self._loose -= draft.settled_events
         for card in draft.cards.values():
             self._room.events.show(self._config, card)
@@ -286,8 +307,32 @@ class Lane:
             delivery.take_in(call_id, event_id)
         for call_id in released:
             delivery.forget(call_id, then=None)
-        for call_id in owed:
+        for call_id in owing:
             delivery.forget(call_id, then=self.release)
+        if written:
+            self._room.push([PushKey(self.enterprise_number, each.report.call_id, each.crm, each.report.kind) for each in written])
+
+    def _owed_of(self, draft: Draft) -> list[Owed]:
+        owed: list[Owed] = []
+        for report in draft.reports:
+            try:
+                owed += self._room.owed_of(self._config, report)
+            except Exception:
+                # Safety net: what is told to CRMs follows from the call and must not keep the call itself from being written.
+                log.exception("enterprise %s: call %d: what CRMs are owed is not known", self.enterprise_number, report.call_id)
+        return owed
+
+    def _named_of(self, draft: Draft) -> list[NamedCustomer]:
+        named: list[NamedCustomer] = []
+        for record in draft.records:
+            try:
+                known = self._room.named_of(self._config, record)
+            except Exception:
+                # The same net: a name is a courtesy.
+                log.exception("enterprise %s: call %d: its customer cannot be named", self.enterprise_number, record.call_id)
+            else:
+                named += [known] if known is not None else []
+        return named
 
     # ------------------------------------------------------------------ restart
 

@@ -1,10 +1,11 @@
 """The ledger: the steps of one lane, written for certain. What the database refuses is taken apart until the rest is in."""
 
 import logging
+from collections.abc import Sequence
 
 from gateway.errors import StoreRejected
 from gateway.nurseries.patience import Patience
-from gateway.ports import EventOutcome, Step, Store
+from gateway.ports import EventOutcome, Owed, Step, Store
 
 log = logging.getLogger(__name__)
 
@@ -18,24 +19,32 @@ class Ledger:
         self._store = store
         self._patience = patience
 
-    async def commit(self, step: Step) -> None:
+    async def commit(self, step: Step) -> Sequence[Owed]:
+        """Write a step, however long it takes. What of `step.owed` is written now: all of it, but for what the database refuses."""
         try:
             await self._patience.with_store(f"enterprise {step.enterprise_number}: step", lambda: self._store.commit_step(step))
         except StoreRejected as exc:
             log.error("enterprise %s: a step was refused, taking it apart: %s", self._enterprise_number, exc)
-            await self._commit_in_parts(step, str(exc))
+            return await self._commit_in_parts(step, str(exc))
+        return step.owed
 
-    async def _commit_in_parts(self, step: Step, error: str) -> None:
+    async def _commit_in_parts(self, step: Step, error: str) -> Sequence[Owed]:
         """The database refuses something in the step. Keep all that it takes; what it does not take is recorded as an error."""
         number = self._enterprise_number
         parts = [Step(enterprise_number=number, opened=step.opened, merged=step.merged, released=step.released)]
         parts += [Step(enterprise_number=number, outcomes=(outcome,)) for outcome in step.outcomes]
         parts += [Step(enterprise_number=number, records=(record,)) for record in step.records]
+        parts += [Step(enterprise_number=number, owed=(owed,)) for owed in step.owed]
+        parts += [Step(enterprise_number=number, named=(named,)) for named in step.named]
+        written: list[Owed] = []
         for part in parts:
             if refusal := await self._refusal_of(part):
                 log.error("enterprise %s: refused and passed over: %r: %s", number, part, refusal)
                 for outcome in part.outcomes:
                     await self._commit_error(outcome, error)
+            else:
+                written += part.owed
+        return written
 
     async def _commit_error(self, outcome: EventOutcome, error: str) -> None:
         bare = EventOutcome(event_id=outcome.event_id, call_id=None, error=outcome.error or error)
