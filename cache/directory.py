@@ -68,6 +68,16 @@ class Directory:
                     by_key[key] = owners[0] if len(owners) == 1 else AmbiguousEnterprise(kind.value, [owner.number for owner in owners])
         self._enterprises, self._by_key = snapshot, by_key
 
+    def put(self, enterprise: EnterpriseConfig) -> None:
+        """Take a newer version of one enterprise, or a new enterprise. In time proportional to the number of enterprises."""
+        by_number = {known.number: known for known in self._enterprises}
+        by_number[enterprise.number] = enterprise
+        self.replace(by_number.values())
+
+    def remove(self, number: str) -> None:
+        """The enterprise with this number is not there any more."""
+        self.replace(known for known in self._enterprises if known.number != number)
+
     def resolve(self, key: str) -> EnterpriseConfig | None:
         """The enterprise with this number, token, secret or name; None when there is none.
 
