@@ -153,10 +153,10 @@ class FakeRetailCrm(CrmServer):
         routes.add("POST", f"{_VERSION}/customers/create", lambda request, _: self._customer_create(request))
         routes.add("GET", f"{_VERSION}/customers/([^/]+)", lambda request, found: self._customer(request, found.group(1)))
         routes.add("GET", f"{_VERSION}/customers-corporate", lambda request, _: self._corporates(request))
-        routes.add("GET", f"{_VERSION}/customers-corporate/([0-9]+)", lambda _, found: self._corporate(int(found.group(1))))
-        routes.add("GET", f"{_VERSION}/customers-corporate/([0-9]+)/contacts", self._contacts)
+        routes.add("GET", f"{_VERSION}/customers-corporate/([0-9]{{1,18}})", lambda _, found: self._corporate(int(found.group(1))))
+        routes.add("GET", f"{_VERSION}/customers-corporate/([0-9]{{1,18}})/contacts", self._contacts)
         routes.add("GET", f"{_VERSION}/users", lambda request, _: self._users(request))
-        routes.add("GET", f"{_VERSION}/users/([0-9]+)", lambda _, found: self._user(int(found.group(1))))
+        routes.add("GET", f"{_VERSION}/users/([0-9]{{1,18}})", lambda _, found: self._user(int(found.group(1))))
         return routes
 
     def _credentials(self, request: Request) -> Response:

@@ -67,7 +67,7 @@ class FakeUon(CrmServer):
     # the vendor
 
     def uses(self, request: Request) -> Sequence[Use]:
-        return [Use(self._per_second, request.path.split("/")[1])]
+        return [Use(self._per_second, request.path.lstrip("/").partition("/")[0])]
 
     def too_many(self, request: Request, over: Level) -> Response:  # noqa: ARG002 - U-ON does not say how long to wait
         return Refusal(429, "Too Many Requests").response()
@@ -103,19 +103,21 @@ class _Cabinet:
         self.routes = Routes()
         self.routes.add("POST", "/notification/create", lambda request, _: self._notify(request))
         self.routes.add("POST", "/call_history/create", lambda request, _: self._create_call(request))
-        self.routes.add("GET", "/call_history/([0-9]+)", lambda _, found: self._history(account.calls, int(found.group(1))))
-        self.routes.add("GET", "/call_history_by_user/([0-9]+)/([0-9]+)", lambda _, found: self._history_of_client(found))
-        self.routes.add("GET", "/user/phone/([^/]+)(?:/([0-9]+))?", lambda _, found: self._by_phone(found))
+        self.routes.add("GET", "/call_history/([0-9]{1,18})", lambda _, found: self._history(account.calls, int(found.group(1))))
+        self.routes.add("GET", "/call_history_by_user/([0-9]{1,18})/([0-9]{1,18})", lambda _, found: self._history_of_client(found))
+        self.routes.add("GET", "/user/phone/([^/]+)(?:/([0-9]{1,18}))?", lambda _, found: self._by_phone(found))
         self.routes.add("POST", "/user/create", lambda request, _: self._create_client(request))
         self.routes.add("GET", "/manager", lambda _request, _: self._managers())
-        self.routes.add("GET", "/manager/([0-9]+)", lambda _, found: self._manager(int(found.group(1))))
+        self.routes.add("GET", "/manager/([0-9]{1,18})", lambda _, found: self._manager(int(found.group(1))))
 
     def _notify(self, request: Request) -> Response:
         values = self._values(request, frozenset(("text", "manager_id")))
+        _required(values, "manager_id")
+        manager_id = self._manager_id(values) or 0
         notice = UonNotification(
             at=request.at,
             notification_id=self._account.next_id(),
-            manager_id=self._manager_id(values, required=True) or 0,
+            manager_id=manager_id,
             text=_required(values, "text"),
         )
         self._account.notifications.append(notice)
@@ -130,7 +132,7 @@ class _Cabinet:
             start=_moment(values, "start"),
             duration=_whole(values, "duration"),
             direction=_whole(values, "direction", frozenset((1, 2))),
-            manager_id=self._manager_id(values, required=False),
+            manager_id=self._manager_id(values),
             record_link=values.get("record_link", ""),
             note=values.get("note", ""),
             office_id=values.get("office_id", ""),
@@ -166,13 +168,10 @@ class _Cabinet:
 
     def _create_client(self, request: Request) -> Response:
         values = self._values(request, frozenset(_CLIENT_FIELDS) | {"u_manager_id", "u_type", "source_id"})
-        client = UonClient(
-            client_id=self._account.next_id(),
-            manager_id=int(values.get("u_manager_id") or 0),
-            **{field: values.get(name, "") for name, field in _CLIENT_FIELDS.items()},
-        )
-        for field in ("phone", "phone_mobile", "phone_home"):
-            setattr(client, field, stored_phone(getattr(client, field)))
+        client = UonClient(client_id=self._account.next_id(), manager_id=self._manager_id(values, "u_manager_id") or 0)
+        for name, field in _CLIENT_FIELDS.items():
+            value = values.get(name, "")
+            setattr(client, field, stored_phone(value) if field.startswith("phone") else value)
         self._account.clients[client.client_id] = client
         return _created(client.client_id)
 
@@ -192,13 +191,13 @@ class _Cabinet:
         self._account.unknown_fields |= set(values) - known
         return values
 
-    def _manager_id(self, values: Mapping[str, str], *, required: bool) -> int | None:
-        if not required and not values.get("manager_id"):
+    def _manager_id(self, values: Mapping[str, str], name: str = "manager_id") -> int | None:
+        if not values.get(name):
             return None
-        manager_id = _whole(values, "manager_id")
+        manager_id = _whole(values, name)
         if manager_id not in self._account.managers:
             # Whether the real one checks it for calls is not known.
-            raise _wrong("manager_id")
+            raise _wrong(name)
         return manager_id
 
     def _read(self, shown: dict[str, Any]) -> dict[str, Any]:
