@@ -97,6 +97,7 @@ async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> Asy
             public_base_url=settings.public_base_url,
             drain_seconds=settings.drain_seconds,
             retention_days=settings.retention_days,
+            crm_timeout_seconds=settings.crm_timeout_seconds,
             measure=partial(_measure, pool, metrics),
         )
         yield Gateway(service=Service(outside), store=store, directory=directory, metrics=metrics, database_url=url)

@@ -13,6 +13,7 @@ import trio
 
 from cache.directory import Directory
 from gateway.cards.board import Board, Timing
+from gateway.crm.registry import Crms
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
 from gateway.nurseries.clock import TrioClock
@@ -80,6 +81,8 @@ class House:
     drain_seconds: float = 10.0
     updates: BotUpdates = BotUpdates.OFF
     timing: Timing = attrs.field(factory=Timing)
+    crms: Crms = attrs.field(factory=lambda: Crms({}))
+    crm_timeout_seconds: float = 2.0
     seen_store: Store | None = None
     directory: Directory = attrs.field(factory=Directory)
     notify: trio.Event = attrs.field(factory=trio.Event)
@@ -113,6 +116,8 @@ class House:
                 public_base_url="https://gateway.test",
                 drain_seconds=self.drain_seconds,
                 retention_days=90,
+                crm_timeout_seconds=self.crm_timeout_seconds,
+                crms=self.crms,
                 patience=Patience(jitter=lambda: 1.0),
                 jitter=lambda: 1.0,
             )

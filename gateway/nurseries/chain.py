@@ -74,6 +74,7 @@ async def work_off(room: ChainRoom, desk: Desk, chain: ChainKey) -> float | None
             wait = await _try(room, desk, chain, push)
             if wait is not None:
                 return wait
+            desk.settled_pushes += 1
         desk.settle(chain, kind)
     return None
 

@@ -42,6 +42,8 @@ class Desk:
     def __init__(self) -> None:
         # How many pushes may be pending, and which kinds of each call.
         self.owed_pushes = 0
+        # How many were done or given up here.
+        self.settled_pushes = 0
         self._owed: dict[ChainKey, set[ReportKind]] = {}
         self._first: dict[ChainKey, None] = {}
         self._retries: dict[ChainKey, None] = {}

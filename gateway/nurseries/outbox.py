@@ -71,7 +71,6 @@ class Outbox:
         self._closing = False
         self._wake = trio.Event()
         self._quiet = trio.Event()
-        self.tried_chains = 0
 
     def __repr__(self) -> str:
         return f"<Outbox {self.waiting_pushes} pushes waiting, {self.running_chains} chains under way>"
@@ -102,6 +101,11 @@ class Outbox:
     def waiting_pushes(self) -> int:
         """Pushes that may be pending, as far as they are known here."""
         return sum(desk.owed_pushes for desk in self._desks.values())
+
+    @property
+    def settled_pushes(self) -> int:
+        """Pushes that were done or given up since the start of the process."""
+        return sum(desk.settled_pushes for desk in self._desks.values())
 
     def waiting(self, enterprise_number: str) -> Mapping[str, int]:
         """The same of one enterprise, by CRM."""
@@ -212,7 +216,6 @@ class Outbox:
             # No checkpoint since the last look: what is put from now on begins anew.
             desk.end(chain)
             self._scopes.discard(scope)
-        self.tried_chains += 1
         if wait is not None:
             self._agenda.put(chain, trio.current_time() + min(wait, LONGEST_SLEEP_SECONDS))
             self._wake.set()
