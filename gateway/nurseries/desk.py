@@ -55,6 +55,8 @@ class Desk:
         # Problems whose dead letters have been told, and how many came after the telling.
         self._told: dict[Problem | None, int] = {}
         self.paused_until = float("-inf")
+        # The ids of the pushes under way. Calls that become one bring their pushes along: then two chains know the same push.
+        self.pushing: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Desk {len(self._owed)} calls, {len(self._first)} first, {len(self._retries)} retries, {len(self._running)} under way>"
