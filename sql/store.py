@@ -28,7 +28,7 @@ from sql.driver import Connection
 from sql.migrate import missing
 from sql.pool import Pool
 from sql.query_files import load_queries
-from sql.rows import clean_key, clean_reason, clean_text
+from sql.texts import clean_key, clean_reason, clean_text
 
 UNSUBSCRIBED = "unsubscribed"
 

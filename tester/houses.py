@@ -7,8 +7,8 @@ import attrs
 from gateway.ports import Store
 from sql.driver import Row
 from sql.pool import Pool
-from sql.rows import clean_key
 from sql.store import PostgresStore
+from sql.texts import clean_key
 from tester.memory import MemoryStore
 
 

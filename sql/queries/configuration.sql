@@ -7,7 +7,7 @@ select pg_advisory_xact_lock(hashtext('gateway_configuration'))
 -- name: enterprises
 -- Everything in one statement, so in one snapshot. `subscribers`: pairs of chat and whether the subscription to the bot of now is living.
 -- Locks: none. Whole table; lines_pkey, managers_pkey, telegram_users_pkey for each enterprise.
-select n.number, n.name, n.name2, n.secret, n.bot_token, n.timezone, n.language, n.final, n.active, n.integrations_config,
+select n.number, n.name, n.name2, n.secret, n.bot_token, n.timezone, n.language, n.final, n.active, n.integrations_config::text as integrations_config,
     (select coalesce(json_agg(json_build_object('line_id', l.line_id, 'name', l.name, 'operator', l.operator,
             'incoming_transform', l.incoming_transform) order by l.line_id collate "C"), '[]')
         from lines l where l.enterprise_number = n.number) as lines,
