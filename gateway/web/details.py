@@ -1,9 +1,9 @@
 """Answers of the integration endpoints. Their errors are `{"detail": "<what, in one line>"}`: scripts of administrators read them so."""
 
 import json
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from quart import Response
+from quart import Response, request
 from quart_trio import QuartTrio
 
 from cache.core import LookupFailed
@@ -30,6 +30,11 @@ def json_answer(value: Any, status: int = 200) -> Response:
     if status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
+
+
+async def posted_body() -> bytes:
+    """The body of the request under way; it has been read whole before the handler was called."""
+    return cast(bytes, await request.get_data(as_text=False))
 
 
 def answer_with_details(app: QuartTrio) -> None:

@@ -66,15 +66,15 @@ class NoForeignPages:
 class DiscreetPaths:
     """Keeps keys and phones in paths out of the access log: a path may name an enterprise by its token.
 
-    Shown are the words of the routes (`words`), short numbers, and what `is_public` says is a number or a name of an enterprise; every
-    other part of a path is `***`, also in paths that nobody serves. `is_secret` says what must be hidden although it looks harmless.
+    Shown are the words of the routes (`words`), short numbers, and what `is_shown` says is a number or a name of an enterprise; every
+    other part of a path is `***`, also in paths that nobody serves. `is_hidden` says what must be hidden although it looks harmless.
     """
 
-    def __init__(self, app: App, *, words: Iterable[str], is_public: Callable[[str], bool], is_secret: Callable[[str], bool]) -> None:
+    def __init__(self, app: App, *, words: Iterable[str], is_shown: Callable[[str], bool], is_hidden: Callable[[str], bool]) -> None:
         self._app = app
         self._words = frozenset(words)
-        self._is_public = is_public
-        self._is_secret = is_secret
+        self._is_shown = is_shown
+        self._is_hidden = is_hidden
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -85,11 +85,9 @@ class DiscreetPaths:
 
     def _shown(self, written: str) -> str:
         part = unquote(written)
-        if part == "" or part in self._words:
-            return written
-        if self._is_secret(part):
+        if self._is_hidden(part):
             return _HIDDEN
-        return written if _SHORT_NUMBER.fullmatch(part) or self._is_public(part) else _HIDDEN
+        return written if part in self._words or _SHORT_NUMBER.fullmatch(part) or self._is_shown(part) else _HIDDEN
 
 
 def _values(scope: Scope, wanted: bytes) -> list[bytes]:

@@ -18,12 +18,14 @@ _LONG_CHARACTERS: Final = 16
 # The depth of what is stored by this gateway is checked; a person with psql is not bound by that.
 _DEEPEST: Final = 64
 
-_SECRET_NAME: Final = re.compile(r"key|token|secret|passw|pwd|passphrase|code|webhook|auth|credential|login|cookie|session|hash|signature", re.I)
+_SECRET_NAME: Final = re.compile(
+    r"key|token|secret|passw|pwd|passphrase|code|webhook|auth|credential|login|cookie|session|hash|signature", re.IGNORECASE
+)
 # What the names above take in by accident.
-_HARMLESS_NAME: Final = re.compile(r"(webhooks|webhook_uuid|authors?|country_code|phone_code)", re.I)
+_HARMLESS_NAME: Final = re.compile(r"(webhooks|webhook_uuid|authors?|country_code|phone_code)", re.IGNORECASE)
 _LIKE_A_KEY: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_+/=.:~-]{20,}")
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
-_HOST_NAME: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}(:[0-9]+)?", re.I)
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_HOST_NAME: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}(:[0-9]+)?", re.IGNORECASE)
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+(Z|[+-][0-9:]+)?")
 
 
@@ -41,7 +43,8 @@ def unmasked(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, A
 
     Raises: `MaskedValue` for any other text with the mask in it, so that a mask never becomes a secret.
     """
-    return {key: _unmasked(value, _of(stored, key), _of(cast("Mapping[str, Any]", masked(stored)), key), key) for key, value in given.items()}
+    shown = masked(dict(stored))
+    return {key: _unmasked(value, stored.get(key), shown.get(key), key) for key, value in given.items()}
 
 
 def _masked(value: Any, *, is_secret: bool, depth: int) -> Any:

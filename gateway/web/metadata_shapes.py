@@ -22,6 +22,10 @@ _OPERATORS: Final = (
 )
 
 
+def _is_gsm(line: LineConfig) -> bool:
+    return _GSM_LINE.fullmatch(line.line_id) is not None
+
+
 def operator_of(line: LineConfig) -> str:
     """As configured, else by the name of the line; a line that says nothing is "Unknown" without a name, "GSM" with one."""
     if line.operator:
