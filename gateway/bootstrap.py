@@ -1,7 +1,7 @@
 """Putting the gateway together: the only module that chooses adapters. PostgreSQL, the Bot API over HTTP, the wall clock, the web."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import tzinfo
 from functools import partial
 
@@ -23,6 +23,7 @@ from gateway.web.public import create_public_app
 from sql.driver import connect
 from sql.embedded import embedded_server
 from sql.migrate import migrate
+from sql.notifications import Notification
 from sql.pool import Pool, open_pool
 from sql.store import PostgresStore
 from telegram_client.api import BotApi
@@ -98,6 +99,7 @@ async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> Asy
             drain_seconds=settings.drain_seconds,
             retention_days=settings.retention_days,
             crm_timeout_seconds=settings.crm_timeout_seconds,
+            enrichment_budget_seconds=settings.enrichment_budget_seconds,
             measure=partial(_measure, pool, metrics),
         )
         yield Gateway(service=Service(outside), store=store, directory=directory, metrics=metrics, database_url=url)
@@ -141,13 +143,19 @@ def _doors(settings: Settings, running: Running, store: PostgresStore, directory
 
 
 @asynccontextmanager
-async def _notices(url: str) -> AsyncGenerator[AsyncIterable[object]]:
+async def _notices(url: str) -> AsyncGenerator[AsyncIterable[str]]:
     connection = await connect(url)
     try:
         await connection.listen(CHANNEL)
-        yield connection.notifications()
+        async with aclosing(_payloads(connection.notifications())) as payloads:
+            yield payloads
     finally:
         connection.close()
+
+
+async def _payloads(notifications: AsyncIterable[Notification]) -> AsyncGenerator[str]:
+    async for notification in notifications:
+        yield notification.payload
 
 
 def _measure(pool: Pool, metrics: Metrics) -> None:

@@ -31,17 +31,20 @@ from gateway.nurseries.bots import Bots
 from gateway.nurseries.clock import Clock
 from gateway.nurseries.conversation import Conversation
 from gateway.nurseries.delivery import Delivery
+from gateway.nurseries.enrichment import Enrichment
 from gateway.nurseries.event import Events
 from gateway.nurseries.janitor import keep_house
 from gateway.nurseries.journal import Journal
 from gateway.nurseries.lane import Calls, LaneRoom
 from gateway.nurseries.lanes import Lanes
 from gateway.nurseries.listener import Listener, Notices
+from gateway.nurseries.lookups import Lookups, make_lookups
 from gateway.nurseries.office import PostOffice
 from gateway.nurseries.outbox import Outbox
 from gateway.nurseries.patience import Patience
 from gateway.nurseries.polls import Polls
 from gateway.nurseries.recipients import Recipients
+from gateway.nurseries.refresh import keep_fresh
 from gateway.ports import EnterpriseConfig, Owed, Store
 from gateway.settings import BotUpdates
 from telegram_client.api import BotApi
@@ -85,6 +88,7 @@ class Outside:
     drain_seconds: float
     retention_days: int
     crm_timeout_seconds: float
+    enrichment_budget_seconds: float
     crms: Crms = attrs.field(factory=lambda: Crms({}))
     measure: Callable[[], None] = lambda: None
     patience: Patience = attrs.field(factory=Patience)
@@ -99,6 +103,8 @@ class Running:
     lanes: Lanes
     delivery: Delivery
     outbox: Outbox
+    lookups: Lookups
+    enrichment: Enrichment
     polls: Polls
     listener: Listener
     replayed: bool = False
@@ -144,6 +150,7 @@ class Service:
             async with trio.open_nursery() as events:
                 async with trio.open_nursery() as laning:
                     running = self._compose(events, laning)
+                    await workers.start(running.lookups.run)
                     doors = outside.doors_of(running)
                     addresses = await _open(doors.inside, workers, trio.sleep_forever)
                     await self._start(running, workers)
@@ -167,6 +174,7 @@ class Service:
                     await running.outbox.drain()
                 running.delivery.close()
                 running.outbox.close()
+                running.enrichment.close()
                 events.cancel_scope.deadline = trio.current_time() + LAST_WORDS_SECONDS
             self.left = Left(
                 finished_events=running.lanes.processed_events - before[0],
@@ -197,16 +205,28 @@ class Service:
             jitter=outside.jitter,
             nursery=events,
         )
+        lookups = make_lookups(
+            store=outside.store,
+            directory=outside.directory,
+            crms=outside.crms,
+            clock=outside.clock,
+            metrics=outside.metrics,
+            crm_timeout_seconds=outside.crm_timeout_seconds,
+        )
+        enrichment = Enrichment(
+            lookups=lookups, store=outside.store, metrics=outside.metrics, budget_seconds=outside.enrichment_budget_seconds
+        )
         room = LaneRoom(
             store=outside.store,
             delivery=delivery,
-            events=Events(delivery=delivery, recipients=recipients, nursery=events),
+            events=Events(delivery=delivery, recipients=recipients, enrichment=enrichment, nursery=events),
             clock=outside.clock,
             patience=outside.patience,
             board_of=outside.board_of,
             config_of=lambda number: _config_of(outside.directory, number),
             owed_of=lambda config, report: _owed_of(outside.crms, config, report),
             push=outbox.take,
+            named_of=enrichment.named_of,
         )
         lanes = Lanes(room, laning)
         journal = Journal(outside.store, on_stored=lanes.put, on_doubt=lanes.look_again, metrics=outside.metrics)
@@ -227,18 +247,29 @@ class Service:
             public_base_url=outside.public_base_url,
         )
         listener = Listener(
-            store=outside.store,
-            directory=outside.directory,
+            configurations=lookups.configurations,
             notices=outside.notices,
             patience=outside.patience,
-            on_change=(recipients.refresh, polls.refresh, lanes.look_everywhere),
+            on_reload=(recipients.refresh_of, lambda _: polls.refresh()),
+            on_refresh=(recipients.refresh, polls.refresh),
+            on_connect=(lanes.look_everywhere,),
         )
-        return Running(journal=journal, lanes=lanes, delivery=delivery, outbox=outbox, polls=polls, listener=listener)
+        return Running(
+            journal=journal,
+            lanes=lanes,
+            delivery=delivery,
+            outbox=outbox,
+            lookups=lookups,
+            enrichment=enrichment,
+            polls=polls,
+            listener=listener,
+        )
 
     async def _start(self, running: Running, workers: trio.Nursery) -> None:
         workers.start_soon(self._gauge, running)
         await self._await_migrations()
         await workers.start(running.listener.run)
+        workers.start_soon(self._keep_fresh, running)
         await running.lanes.start()
         running.replayed = True
         workers.start_soon(running.outbox.run)
@@ -253,6 +284,9 @@ class Service:
                 log.warning("the database lacks migrations (%s): waiting for `gateway migrate`", ", ".join(missing))
                 told = True
             await trio.sleep(MIGRATIONS_SECONDS)
+
+    async def _keep_fresh(self, running: Running) -> None:
+        await keep_fresh(running.listener.refresh, jitter=self._outside.jitter)
 
     async def _keep_house(self) -> None:
         outside = self._outside
