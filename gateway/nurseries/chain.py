@@ -190,8 +190,8 @@ def _tell(room: ChainRoom, desk: Desk, push: Push, outcome: Outcome, state: Push
         room.metrics.push_dead(key.crm, problem)
         if desk.tell(outcome.problem):
             log.warning(
-                "enterprise %s: %s does not get the %s of call %d, given up after %d tries: %s (%s): %s; what to do: %s. "
-                "Others with this problem are only counted until it works again",
+                "enterprise %s: %s does not get the %s of call %d, tries: %d: %s (%s): %s; what to do: %s "
+                "[others with this problem are only counted until it works again]",
                 key.enterprise_number,
                 key.crm,
                 key.kind.value,
