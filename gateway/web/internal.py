@@ -44,13 +44,11 @@ class Rooms:
     clock: Clock
 
 
-def create_internal_app(*, health: Health, metrics: Metrics, rooms: Rooms | None = None) -> App:
+def create_internal_app(*, health: Health, metrics: Metrics, rooms: Rooms) -> App:
     """Everything of the internal listener; 403 for everybody who is not on this machine, and for pages of other sites in its browsers."""
     app = create_app("gateway.internal")
     answer_with_details(app)
     _add_probes(app, health, metrics)
-    if rooms is None:
-        return LoopbackOnly(NoForeignPages(serve_patiently(app)))
     enterprises = Enterprises(rooms.directory, rooms.configurations)
     Lookups(enterprises=enterprises, configurations=rooms.configurations, health=health, clock=rooms.clock).add_to(app)
     ConfigDesk(enterprises=enterprises, configurations=rooms.configurations, store=rooms.store).add_to(app)
