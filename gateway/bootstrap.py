@@ -99,7 +99,9 @@ async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> Asy
             board_of=_board_maker(settings),
             notices=partial(_notices, url),
             poll_api_of=lambda token: BotApi(token, poll_http, settings.telegram_base_url),
-            doors_of=lambda running: _doors(settings, running, store, directory, metrics, crms, trace or Trace({})),
+            doors_of=lambda running: _doors(
+                settings, running, store=store, directory=directory, metrics=metrics, crms=crms, trace=trace or Trace({})
+            ),
             updates=settings.bot_updates,
             public_base_url=settings.public_base_url,
             drain_seconds=settings.drain_seconds,
@@ -122,7 +124,7 @@ def _board_maker(settings: Settings) -> Callable[[tzinfo, Mapping[str, str]], Bo
 
 
 def _doors(
-    settings: Settings, running: Running, store: PostgresStore, directory: Directory, metrics: Metrics, crms: Crms, trace: Trace
+    settings: Settings, running: Running, *, store: PostgresStore, directory: Directory, metrics: Metrics, crms: Crms, trace: Trace
 ) -> Doors:
     health = Health(store=store, replayed=lambda: running.replayed, listening=lambda: running.listening)
     on_update = running.polls.on_update if settings.bot_updates is BotUpdates.WEBHOOK else None
