@@ -12,7 +12,8 @@ import cattrs
 from gateway.calls.parties import Direction
 from gateway.calls.report import CallReport, ReportKind
 from gateway.ports import Attempt, Customer, CustomerProfile, IntegrationLog, NamedCustomer, Owed, Push, PushKey, PushState
-from sql.documents import document
+from sql.arrays import text_array
+from sql.documents import document, logged_document
 from sql.rows import Row
 from sql.texts import KEY_CHARACTERS, clean_key, clean_reason, clean_text
 
@@ -54,13 +55,11 @@ def report_json(report: CallReport) -> str:
     return document(_REPORTS.unstructure(report))
 
 
-def report_of(value: object) -> CallReport:
-    """A report out of decoded JSON. Raises: UnreadableReport."""
-    if not isinstance(value, Mapping):
-        raise UnreadableReport("no object")
+def report_of(text: str) -> CallReport:
+    """A report out of its JSON text. Raises: UnreadableReport."""
     try:
-        return _REPORTS.structure(value, CallReport)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as exc:
+        return _REPORTS.structure(json.loads(text), CallReport)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, IndexError) as exc:
         # Whatever a value of the wrong type makes the constructors say.
         raise UnreadableReport(type(exc).__name__) from None
 
@@ -106,15 +105,14 @@ def push_key(row: Row) -> PushKey:
 
 
 def push(row: Row) -> Push:
-    """A row of `crm_outbox`; with `first_unique_id` and `memories`, of all rows of its call and CRM, the oldest first.
+    """A row of `crm_outbox`, `report` as text; with `first_unique_id` and `memories`, of all rows of its call and CRM, the oldest first.
 
     One that cannot be read is dead and says why; its report then holds no more than its key.
     """
     key = push_key(row)
     memory: dict[str, Any] = {}
-    for one in row["memories"]:
-        if isinstance(one, dict):
-            memory.update(cast("dict[str, Any]", one))
+    for text in row["memories"]:
+        memory.update(_object(text))
     at, unique_id = row["created_at"], row["first_unique_id"]
     bare = CallReport(kind=key.kind, call_id=key.call_id, unique_id=unique_id, direction=Direction.INCOMING, phone="", started_at=at)
     stored = Push(
@@ -154,12 +152,18 @@ def status_of(attempt: Attempt) -> str:
 
 
 def integration_log(row: Row) -> IntegrationLog:
-    """A row of `integration_logs`."""
-    columns: dict[str, Any] = dict(row)
-    for name in ("request_data", "response_data"):
-        if not isinstance(columns[name], dict):
-            columns[name] = {}
+    """A row of `integration_logs`, requests and answers as text."""
+    columns: dict[str, Any] = {**row, **{name: _object(row[name]) for name in ("request_data", "response_data")}}
     return IntegrationLog(**columns)
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Out of JSON text; what is no object, or cannot be read, is an empty one."""
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 # customers
@@ -244,4 +248,48 @@ def clean_attempt(attempt: Attempt) -> Attempt:
         attempt,
         key=attrs.evolve(attempt.key, enterprise_number=clean_key(attempt.key.enterprise_number), crm=clean_key(attempt.key.crm)),
         **{name: clean_reason(getattr(attempt, name)) for name in ("outcome", "problem", "fault", "reason", "advice")},
+    )
+
+
+def attempt_arguments(attempt: Attempt) -> tuple[object, ...]:
+    """The attempt as `record_attempt` takes it."""
+    key = attempt.key
+    return (
+        key.enterprise_number,
+        key.call_id,
+        key.crm,
+        str(key.kind),
+        attempt.at,
+        str(attempt.state),
+        attempt.next_at,
+        attempt.outcome,
+        attempt.problem,
+        attempt.fault,
+        attempt.reason,
+        attempt.advice,
+        document(attempt.memory),
+        event_type_of(key.kind),
+        logged_document(attempt.request),
+        logged_document(attempt.response),
+        status_of(attempt),
+    )
+
+
+def naming_arguments(wanted: Naming) -> tuple[object, ...]:
+    """A naming as `name_customer` takes it, after the enterprise."""
+    return (
+        e164(wanted.phone),
+        text_array(e164(phone) for phone in wanted.phones),
+        wanted.last_name,
+        wanted.first_name,
+        wanted.middle_name,
+        wanted.enterprise_name,
+        wanted.source,
+        wanted.external_id,
+        wanted.is_company,
+        wanted.person_uid,
+        wanted.id_key,
+        wanted.knows_phones,
+        wanted.is_primary,
+        wanted.at,
     )

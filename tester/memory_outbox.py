@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from gateway.calls.report import ReportKind
 from gateway.ports import Attempt, IntegrationLog, Owed, Push, PushKey, PushState
 from sql import crm_rows
 from sql.documents import document, logged_document
@@ -147,16 +148,15 @@ class MemoryOutbox(MemoryCustomers):
 
     def _push(self, key: PushKey) -> Push:
         row = self._pushes[key]
-        family = [other for other in self._pushes if attrs.evolve(other, kind=key.kind) == key]
+        family = [other for kind in ReportKind if (other := attrs.evolve(key, kind=kind)) in self._pushes]
         family.sort(key=lambda other: (self._pushes[other].created_at, other.kind))
         columns = {field.name: getattr(row, field.name) for field in attrs.fields(_PushRow)}
         return crm_rows.push(
             {
                 **columns,
                 **attrs.asdict(key),
-                "report": json.loads(row.report),
                 "first_unique_id": self._pushes[family[0]].unique_id,
-                "memories": [self._pushes[other].memory for other in family],
+                "memories": [document(self._pushes[other].memory) for other in family],
             }
         )
 
