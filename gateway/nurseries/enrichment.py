@@ -15,7 +15,7 @@ from functools import partial
 
 import trio
 
-from cache.configurations import Metadata
+from cache.configurations import Metadata, metadata_of
 from cache.core import LookupFailed
 from cache.customers import asked_number
 from cache.directory import AmbiguousEnterprise
@@ -205,9 +205,7 @@ class Enrichment:
         if not extensions:
             return ()
         card.naming.managers.update(dict.fromkeys(extensions))
-        return self._of_metadata(
-            card, What.MANAGERS, lambda found: take(found.managers), lambda config: take({each.extension: each for each in config.managers})
-        )
+        return self._of_metadata(card, What.MANAGERS, lambda found: take(found.managers))
 
     def _line(self, card: Card, line_id: str) -> Sequence[Search]:
         def take(lines: Mapping[str, LineConfig]) -> bool:
@@ -217,30 +215,23 @@ class Enrichment:
         if not line_id or line_id in card.naming.lines:
             return ()
         card.naming.lines[line_id] = None
-        return self._of_metadata(
-            card, What.LINE, lambda found: take(found.lines), lambda config: take({each.line_id: each for each in config.lines})
-        )
+        return self._of_metadata(card, What.LINE, lambda found: take(found.lines))
 
-    def _of_metadata(
-        self, card: Card, what: What, take: Callable[[Metadata], bool], fall_back: Callable[[EnterpriseConfig], bool]
-    ) -> Sequence[Search]:
+    def _of_metadata(self, card: Card, what: What, take: Callable[[Metadata], bool]) -> Sequence[Search]:
         entry = self._configurations.metadata_hit(card.enterprise.number)
         if entry is None:
-            return (partial(self._find_metadata, card, what, take, fall_back),)
+            return (partial(self._find_metadata, card, what, take),)
         self._metrics.lookup(what, Result.HIT)
-        if entry.value is not None:
-            take(entry.value)
+        take(entry.value or metadata_of(card.enterprise))
         return ()
 
-    async def _find_metadata(
-        self, card: Card, what: What, take: Callable[[Metadata], bool], fall_back: Callable[[EnterpriseConfig], bool]
-    ) -> bool:
+    async def _find_metadata(self, card: Card, what: What, take: Callable[[Metadata], bool]) -> bool:
         try:
             found = await self._configurations.metadata(card.enterprise.number)
         except (LookupFailed, AmbiguousEnterprise):
-            # The lane has a configuration, perhaps an older one.
             self._metrics.lookup(what, Result.FAILED)
-            return fall_back(card.enterprise)
-        is_known = found is not None and take(found)
+            return take(metadata_of(card.enterprise))
+        # Without one the enterprise is gone; the lane still has the configuration that the call began with.
+        is_known = take(found or metadata_of(card.enterprise))
         self._metrics.lookup(what, Result.FOUND if is_known else Result.UNKNOWN)
         return is_known
