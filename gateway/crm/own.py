@@ -104,7 +104,8 @@ def _secret_parts(target: Target, secret: str) -> tuple[str, ...]:
     query = target.path.partition(b"?")[2].decode("ascii", "replace")
     values = [pair.partition("=")[2] for pair in query.split("&")]
     parts = (secret, secret.removeprefix(_PREFIX), query, *values, *target.keys_in_path)
-    return tuple(part for part in parts if len(part) >= _SHORTEST_BLANKED)
+    # The longest first: one may be part of another.
+    return tuple(sorted({part for part in parts if len(part) >= _SHORTEST_BLANKED}, key=len, reverse=True))
 
 
 def event_of(report: CallReport, enterprise_number: str) -> Mapping[str, Any]:
