@@ -67,6 +67,7 @@ class Outbox:
         self._agenda = Agenda()
         self._paused: set[Desk] = set()
         self._scopes: set[trio.CancelScope] = set()
+        self._started = False
         self._draining = False
         self._closing = False
         self._wake = trio.Event()
@@ -134,7 +135,13 @@ class Outbox:
     # ------------------------------------------------------------------ the worker
 
     async def run(self) -> None:
-        """Push what the last process left, then whatever has its time. Waits for the database as long as it takes."""
+        """Push what the last process left, then whatever has its time. Waits for the database as long as it takes.
+
+        Begin it when the configuration is known: who has no CRM then is told nothing. What was put before has waited for this.
+        """
+        self._started = True
+        for desk in self._desks.values():
+            self._begin(desk)
         next_round_at = trio.current_time()
         while True:
             self._wake = trio.Event()
@@ -195,7 +202,7 @@ class Outbox:
         return desk
 
     def _begin(self, desk: Desk) -> None:
-        if self._closing:
+        if self._closing or not self._started:
             return
         if desk.paused_until > trio.current_time():
             self._paused.add(desk)

@@ -60,6 +60,19 @@ class PostRoom:
             raise CrmSettingsError(self.wrong_settings)
         return self.crms.get((number, crm))
 
+    def outbox(self, nursery: trio.Nursery) -> Outbox:
+        """One that nobody runs yet."""
+        return Outbox(
+            store=self.store,
+            clock=self.clock,
+            patience=Patience(jitter=lambda: 1.0),
+            metrics=self.metrics,
+            adapter_of=self.adapter_of,
+            timeout_seconds=2.0,
+            jitter=lambda: 1.0,
+            nursery=nursery,
+        )
+
     async def start(self) -> "Life":
         """An outbox that has looked at everything that was pending."""
         scope, ended = trio.CancelScope(), trio.Event()
@@ -67,16 +80,7 @@ class PostRoom:
         async def live(*, task_status: trio.TaskStatus[Outbox]) -> None:
             with scope:
                 async with trio.open_nursery() as workers, trio.open_nursery() as events:
-                    outbox = Outbox(
-                        store=self.store,
-                        clock=self.clock,
-                        patience=Patience(jitter=lambda: 1.0),
-                        metrics=self.metrics,
-                        adapter_of=self.adapter_of,
-                        timeout_seconds=2.0,
-                        jitter=lambda: 1.0,
-                        nursery=events,
-                    )
+                    outbox = self.outbox(events)
                     workers.start_soon(outbox.run)
                     task_status.started(outbox)
                     await trio.sleep_forever()

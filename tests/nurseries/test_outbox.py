@@ -355,3 +355,14 @@ async def test_dead_letters_are_revived_and_tried_from_the_beginning(room: PostR
     assert sorted(told(crm.pushes[-4:])) == [(1, DIAL), (1, HANGUP), (2, DIAL), (2, HANGUP)]
     assert await room.dead() == []
     assert life.outbox.waiting(NUMBER) == {}
+
+
+async def test_nothing_is_sent_before_the_worker_runs(room: PostRoom, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    crm = room.crm()
+    outbox = room.outbox(nursery)
+    outbox.take(await room.accept(report(DIAL), report(HANGUP)))
+    await trio.sleep(10)
+    assert crm.pushes == []
+    nursery.start_soon(outbox.run)
+    await trio.sleep(1)
+    assert seen(crm) == [(10.0, DIAL), (10.0, HANGUP)]
