@@ -63,7 +63,7 @@ class Enrichment:
         self._configurations = lookups.configurations
         self._customers = lookups.customers
         self._store = store
-        self._metrics = metrics
+        self.metrics = metrics
         self._budget_seconds = budget_seconds
         self._scopes: set[trio.CancelScope] = set()
         self._closing = False
@@ -111,7 +111,7 @@ class Enrichment:
             if not naming.open_items:
                 naming.quiet.set()
         if is_late:
-            self._metrics.late_name()
+            self.metrics.late_name()
         return is_late
 
     async def settled(self, card: Card) -> None:
@@ -180,7 +180,7 @@ class Enrichment:
         entry = self._customers.hit(card.enterprise, phone)
         if entry is None:
             return (partial(self._find_customer, card, phone),)
-        self._metrics.lookup(What.CUSTOMER, Result.HIT)
+        self.metrics.lookup(What.CUSTOMER, Result.HIT)
         if entry.value is not None:
             naming.customers[phone] = entry.value.name
         return ()
@@ -190,10 +190,10 @@ class Enrichment:
             found = await self._customers.look_up(card.enterprise, phone)
         except LookupFailed:
             # Which of the sources it was, and why, `Customers` has counted.
-            self._metrics.lookup(What.CUSTOMER, Result.FAILED)
+            self.metrics.lookup(What.CUSTOMER, Result.FAILED)
             return False
         name = found.name if found is not None else ""
-        self._metrics.lookup(What.CUSTOMER, Result.FOUND if name else Result.UNKNOWN)
+        self.metrics.lookup(What.CUSTOMER, Result.FOUND if name else Result.UNKNOWN)
         card.naming.customers[phone] = name
         return bool(name)
 
@@ -221,7 +221,7 @@ class Enrichment:
         entry = self._configurations.metadata_hit(card.enterprise.number)
         if entry is None:
             return (partial(self._find_metadata, card, what, take),)
-        self._metrics.lookup(what, Result.HIT)
+        self.metrics.lookup(what, Result.HIT)
         take(entry.value or metadata_of(card.enterprise))
         return ()
 
@@ -229,9 +229,9 @@ class Enrichment:
         try:
             found = await self._configurations.metadata(card.enterprise.number)
         except (LookupFailed, AmbiguousEnterprise):
-            self._metrics.lookup(what, Result.FAILED)
+            self.metrics.lookup(what, Result.FAILED)
             return take(metadata_of(card.enterprise))
         # Without one the enterprise is gone; the lane still has the configuration that the call began with.
         is_known = take(found or metadata_of(card.enterprise))
-        self._metrics.lookup(what, Result.FOUND if is_known else Result.UNKNOWN)
+        self.metrics.lookup(what, Result.FOUND if is_known else Result.UNKNOWN)
         return is_known
