@@ -4,6 +4,8 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -381,3 +383,36 @@ async def test_a_redirect_is_not_followed() -> None:
         crm = own_crm_maker(http, lambda: NOON)("0367", {"url": f"{base_url}/calls", "secret": VECTOR_SECRET})
         assert (await crm.push(RUNG, push_id=PUSH, memory={})).problem is Problem.REDIRECT
     assert heard == ["/calls"]
+
+
+# docs/crm/own.md
+
+
+@pytest.mark.parametrize("page", ["own.md", "own.ru.md"])
+def test_the_verification_that_the_page_shows_believes_the_gateway_and_nobody_else(page: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "crm" / page).read_text(encoding="utf-8")
+    shown: dict[str, Any] = {}
+    exec(text.partition("```python\n")[2].partition("```")[0], shown)
+    request = request_of(settings(), event_of(TALKED, "0367"), push_id=PUSH, at=datetime.now(UTC))
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    assert shown["is_genuine"](headers, request.body)
+    assert not shown["is_genuine"](headers, request.body + b" ")
+    assert not shown["is_genuine"]({**headers, "webhook-id": "msg_other"}, request.body)
+    old = request_of(settings(), event_of(TALKED, "0367"), push_id=PUSH, at=datetime.now(UTC) - timedelta(minutes=6))
+    assert not shown["is_genuine"](dict(old.headers), old.body)
+
+
+@pytest.mark.parametrize("page", ["own.md", "own.ru.md"])
+def test_the_page_names_every_field_of_the_event(page: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "crm" / page).read_text(encoding="utf-8")
+    assert not [name for name in event_of(RUNG, "0367")["data"] if f"`{name}`" not in text or f'"{name}":' not in text]
+
+
+@pytest.mark.parametrize("page", ["own.md", "own.ru.md"])
+def test_the_example_of_the_page_is_signed_as_it_says(page: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "crm" / page).read_text(encoding="utf-8")
+    head, _, body = text.partition("```http\n")[2].partition("```")[0].partition("\n\n")
+    headers = dict(line.split(": ", maxsplit=1) for line in head.splitlines()[1:])
+    content = body.strip().replace("\n", "").encode()
+    assert headers["webhook-signature"] == signature(settings().key, headers["webhook-id"], headers["webhook-timestamp"], content)
+    assert set(json.loads(content)["data"]) == set(event_of(RUNG, "0367")["data"])
