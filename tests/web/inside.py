@@ -65,7 +65,7 @@ class AwayStore(MemoryStore):
     """A store that can be taken away."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(now=lambda: NOW)
         self.is_away = False
         self.accept_gate: trio.Event | None = None
         self.loads = 0
