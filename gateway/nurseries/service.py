@@ -331,15 +331,15 @@ def _tell(left: Left, metrics: Metrics) -> None:
     metrics.drained("left", left.left_events + left.left_cards + left.left_pushes)
     log.info(
         "stopped: while stopping %d events were understood, %d cards brought and %d reports to CRMs settled; "
-        "left in the database: %s%d events, %d cards, %d reports to CRMs, %d calls open",
+        "left in the database: %s%d events, %d cards, %d calls open, %d reports to CRMs",
         left.finished_events,
         left.finished_cards,
         left.finished_pushes,
         "" if left.is_exact else "at least ",
         left.left_events,
         left.left_cards,
-        left.left_pushes,
         left.open_calls,
+        left.left_pushes,
     )
 
 

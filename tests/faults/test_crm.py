@@ -16,7 +16,7 @@ from gateway.ports import EnterpriseConfig
 from tester.fakes.own_crm import Fault, FaultKind, OwnCrmReceiver, serve_own_crm
 from tester.fakes.telegram import FakeTelegram, serve_fake_telegram
 from tests.faults.hosts import SHAPES, Hosts, any_shapes, configure, make_call, settle
-from tests.faults.processes import RealGateway, real_gateway
+from tests.faults.processes import LOOK_SECONDS, RealGateway, real_gateway
 from tests.scenarios.running import enterprise
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -45,6 +45,14 @@ class World:
         """So many requests have come to the CRM, answered or not."""
         with trio.fail_after(PUSHED_SECONDS):
             await self.receiver.until(lambda: len(self.receiver.deliveries) >= items)
+
+    async def until_recorded(self) -> None:
+        """Nothing is pending any more. There is nothing to wait on but the table."""
+        with trio.fail_after(PUSHED_SECONDS):
+            while True:
+                if all(state != "pending" for _, state in self.states()):
+                    return
+                await trio.sleep(LOOK_SECONDS)
 
     async def die(self) -> None:
         self.gateway.kill()
@@ -140,9 +148,7 @@ async def test_kills_at_any_moment_lose_no_report(migrated_url: str, tmp_path: P
                 assert sum(times - 1 for times in world.ids().values()) <= 8 * kills
                 await world.gateway.start()
             world.hosts.is_evening = True
-        with trio.fail_after(PUSHED_SECONDS):
-            while any(state == "pending" for _, state in world.states()):
-                await trio.sleep(1)
+        await world.until_recorded()
         await settle(world.hosts, world.telegram)
         assert {state for _, state in world.states()} == {"done"}
         assert len(world.states()) == len(world.receiver.events) == len(world.ids())

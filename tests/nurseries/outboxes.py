@@ -77,7 +77,7 @@ class PostRoom:
         """An outbox that has looked at everything that was pending."""
         scope, ended = trio.CancelScope(), trio.Event()
 
-        async def live(*, task_status: trio.TaskStatus[Outbox]) -> None:
+        async def run(*, task_status: trio.TaskStatus[Outbox]) -> None:
             with scope:
                 async with trio.open_nursery() as workers, trio.open_nursery() as events:
                     outbox = self.outbox(events)
@@ -86,7 +86,7 @@ class PostRoom:
                     await trio.sleep_forever()
             ended.set()
 
-        outbox = await self.nursery.start(live)
+        outbox = await self.nursery.start(run)
         await trio.testing.wait_all_tasks_blocked()
         return Life(self, outbox, scope, ended)
 
