@@ -5,42 +5,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.crm.base import CrmKind
-from gateway.crm.registry import Crms
-from gateway.ports import CustomerProfile, EnterpriseConfig, NamedCustomer
-from tester.fakes.crm import HANG, LOOKUP_FAILS, Play, ScriptedCrm
-from tester.virtual import BOT, JUNE, NOON, House
-
-PHONE = "375290001234"
-NUMBER = "+375 (29) 000-12-34"
-IVANOV = CustomerProfile(last_name="Иванов", first_name="Пётр", source="own", external_id="7", extension="151")
-NAMED = f"{NUMBER} (Иванов Пётр)"
-PETROVA = "Петрова А. И. (151)"
-WITH_CRM = attrs.evolve(
-    JUNE,
-    integrations={
-        "own": {"enabled": True, "url": "https://crm.example/calls", "secret": "whsec_" + "A" * 43 + "="},
-        "smart": {"primary": "own"},
-    },
-)
-
-
-async def open_crm(house: House, *, config: EnterpriseConfig = WITH_CRM, delay_seconds: float = 0.0) -> ScriptedCrm:
-    """A primary CRM that knows Ivanov; its look-ups take so long."""
-    crm = ScriptedCrm(profiles={PHONE: IVANOV}, usual_look_up=Play(delay_seconds=delay_seconds))
-    house.crms = Crms({CrmKind.OWN: crm.maker})
-    await house.configure(config)
-    return crm
-
-
-def figure(house: House, name: str, **labels: str) -> float:
-    assert house.running is not None
-    return house.running.enrichment.metrics.registry.get_sample_value(name, labels) or 0.0
-
-
-def versions(house: House, chat_id: int = 1001) -> list[list[str]]:
-    """The first lines of every message ever sent to the chat, in all their versions."""
-    return [[version.text.split("\n")[0] for version in message.history] for message in house.messages(chat_id)]
+from gateway.ports import NamedCustomer
+from tester.fakes.crm import HANG, LOOKUP_FAILS
+from tester.virtual import BOT, NOON, House
+from tests.nurseries.named_calls import IVANOV, NAMED, NUMBER, PETROVA, PHONE, WITH_CRM, figure, open_crm, versions
 
 
 async def test_a_name_that_comes_in_time_is_in_the_first_message(house: House, autojump_clock: MockClock) -> None:
@@ -52,6 +20,7 @@ async def test_a_name_that_comes_in_time_is_in_the_first_message(house: House, a
     assert house.messages()[0].sent_at == pytest.approx(0.2, abs=0.05)
     assert house.requests() == 1
     assert len(crm.look_ups) == 1
+    assert figure(house, "gateway_late_names_total") == 0
 
 
 async def test_the_first_message_waits_for_0_3_seconds_and_is_edited_when_the_name_comes(house: House, autojump_clock: MockClock) -> None:
@@ -182,45 +151,6 @@ async def test_a_name_that_comes_after_the_end_edits_the_final_without_a_sound(
     assert house.telegram.violations == {}
 
 
-async def test_the_name_from_a_crm_is_kept_with_the_end_of_the_call(house: House, autojump_clock: MockClock) -> None:
-    crm = await open_crm(house)
-    process = await house.start()
-    await house.ring()
-    await trio.sleep(1)
-    before = await house.store.customer("0367", PHONE)
-    assert before is None or before.profile.name == ""
-    await house.hang_up()
-    await trio.sleep(1)
-    after = await house.store.customer("0367", PHONE)
-    assert after is not None
-    assert (after.profile.name, after.profile.source, after.profile.external_id) == ("Иванов Пётр", "own", "7")
-    assert after.named_at == NOON
-    assert after.calls_answered_in == 1
-    # The next process asks nobody but the database.
-    await process.kill()
-    await trio.sleep(1000)
-    await house.start()
-    await house.ring("2.2")
-    await trio.sleep(1)
-    assert house.texts()[-1] == f"📞 Дозвон от {NAMED} → {PETROVA}"
-    assert len(crm.look_ups) == 1
-
-
-async def test_a_name_that_comes_after_the_end_is_kept_too(house: House, autojump_clock: MockClock) -> None:
-    await open_crm(house, delay_seconds=1.9)
-    await house.start()
-    await house.ring()
-    await house.hang_up()
-    await trio.sleep(1.8)
-    before = await house.store.customer("0367", PHONE)
-    assert before is not None
-    assert (before.profile.name, before.calls_answered_in) == ("", 1)
-    await trio.sleep(0.2)
-    after = await house.store.customer("0367", PHONE)
-    assert after is not None
-    assert (after.profile.name, after.calls_answered_in) == ("Иванов Пётр", 1)
-
-
 async def test_after_a_restart_a_message_keeps_the_name_that_the_database_knows(house: House, autojump_clock: MockClock) -> None:
     crm = await open_crm(house)
     await house.store.name_customer("0367", NamedCustomer(phone=PHONE, profile=IVANOV, at=NOON))
@@ -313,6 +243,21 @@ async def test_a_late_name_does_not_go_to_who_has_left(house: House, autojump_cl
     assert process.running.delivery.held_cards == 0
 
 
+async def test_a_late_name_after_a_restart_does_not_tell_who_was_not_to_be_told(house: House, autojump_clock: MockClock) -> None:
+    house.crm_timeout_seconds = 5.0
+    await open_crm(house, delay_seconds=4)
+    process = await house.start()
+    await house.ring()
+    await house.hang_up()
+    await trio.sleep(2)
+    await process.kill()
+    await house.configure(attrs.evolve(WITH_CRM, subscribers=(1001, 1002)))
+    await house.start()
+    await trio.sleep(10)
+    assert house.texts(1001) == [f"✅ Завершен: {NAMED} ↔ {PETROVA}, 01:05"]
+    assert house.messages(1002) == ()
+
+
 async def test_a_budget_of_nothing_waits_for_nothing(house: House, autojump_clock: MockClock) -> None:
     house.enrichment_budget_seconds = 0.0
     await open_crm(house, delay_seconds=0.1)
@@ -321,85 +266,3 @@ async def test_a_budget_of_nothing_waits_for_nothing(house: House, autojump_cloc
     await trio.sleep(5)
     assert [len(history) for history in versions(house)] == [2]
     assert house.messages()[0].sent_at == pytest.approx(0.0, abs=0.01)
-
-
-async def test_a_crm_that_is_switched_off_or_not_the_primary_one_is_not_asked(house: House, autojump_clock: MockClock) -> None:
-    own = {**WITH_CRM.integrations["own"]}
-    for integrations in ({"own": {**own, "enabled": False}, "smart": {"primary": "own"}}, {"own": own}, {}):
-        crm = await open_crm(house, config=attrs.evolve(WITH_CRM, integrations=integrations))
-        process = await house.start()
-        await house.ring()
-        await trio.sleep(3)
-        assert crm.look_ups == []
-        assert house.texts()[-1] == f"📞 Дозвон от {NUMBER} → {PETROVA}"
-        await process.kill()
-
-
-@pytest.mark.parametrize("phone", ["", "<unknown>", "Anonymous", "0001363", "+000", "12", "1" * 40])
-async def test_for_a_number_that_is_none_nobody_is_asked(house: House, autojump_clock: MockClock, phone: str) -> None:
-    crm = await open_crm(house)
-    await house.start()
-    await house.ring(Phone=phone)
-    await trio.sleep(3)
-    assert len(house.texts()) == 1
-    assert crm.look_ups == []
-    assert house.messages()[0].sent_at == pytest.approx(0.0, abs=0.01)
-
-
-async def test_an_extension_that_nobody_knows_is_shown_bare(house: House, autojump_clock: MockClock) -> None:
-    await house.start()
-    await house.post("start")
-    await house.post("dial", Extensions=["999", "151"])
-    await trio.sleep(2)
-    assert house.texts() == [f"📞 Дозвон от {NUMBER} → 999, {PETROVA}"]
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("<b>Рога</b> & «Копыта»", "&lt;b&gt;Рога&lt;/b&gt; &amp; «Копыта»"),
-        ("Рога\x00 и\n\n копыта\x1b", "Рога и копыта"),
-        ("я" * 10_000, "я" * 95 + "…"),
-    ],
-)
-async def test_what_a_crm_calls_somebody_is_shown_in_one_safe_line(house: House, autojump_clock: MockClock, name: str, shown: str) -> None:
-    crm = await open_crm(house)
-    crm.profiles[PHONE] = attrs.evolve(IVANOV, last_name="", first_name="", enterprise_name=name)
-    await house.start()
-    await house.ring()
-    await trio.sleep(3)
-    assert house.texts() == [f"📞 Дозвон от {NUMBER} ({shown}) → {PETROVA}"]
-    await house.hang_up()
-    await trio.sleep(3)
-    customer = await house.store.customer("0367", PHONE)
-    assert customer is not None
-    assert customer.profile.enterprise_name == name[:200].replace("\x00", "").replace("\n\n", "").replace("\x1b", "")
-
-
-@pytest.mark.parametrize("name", ["Неизвестный", "Доб.151", "375290001234", "+375 29 000-12-34", "-", "\x00\x01"])
-async def test_what_is_no_name_is_none(house: House, autojump_clock: MockClock, name: str) -> None:
-    crm = await open_crm(house)
-    crm.profiles[PHONE] = CustomerProfile(last_name=name, source="own", external_id="7")
-    await house.start()
-    await house.ring()
-    await trio.sleep(3)
-    assert versions(house) == [[f"📞 Дозвон от {NUMBER} → {PETROVA}"]]
-
-
-async def test_managers_and_lines_that_were_invalidated_are_loaded_and_fail_alone(house: House, autojump_clock: MockClock) -> None:
-    process = await house.start()
-    assert await process.running.lookups.configurations.invalidate("june")
-    await house.ring()
-    await trio.sleep(1)
-    assert house.texts() == [f"📞 Дозвон от {NUMBER} → {PETROVA}"]
-    assert figure(house, "gateway_lookups_total", what="line", result="found") == 1
-
-
-async def test_an_internal_call_has_no_customer(house: House, autojump_clock: MockClock) -> None:
-    crm = await open_crm(house)
-    await house.start()
-    await house.post("start", Phone="", CallType=2, CallerIDNum="152", Extensions=["151"], Trunk="")
-    await house.post("dial", Phone="", CallType=2, CallerIDNum="152", Extensions=["151"], Trunk="")
-    await trio.sleep(3)
-    assert len(house.texts()) == 1
-    assert crm.look_ups == []
