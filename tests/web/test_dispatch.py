@@ -375,7 +375,8 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-FIELDS = tuple("Phone CallType CallStatus Extensions Trunk TrunkId StartTime EndTime DateReceived CallerIDNum UniqueId".split())
+TIMES = ("StartTime", "EndTime", "DateReceived")
+FIELDS = ("Phone", "CallType", "CallStatus", "Extensions", "Trunk", "TrunkId", "CallerIDNum", "UniqueId", *TIMES)
 NUMBERS = st.sampled_from(["", "150", 151, PHONE, "+375 29 000-11-01", "<unknown>", "Anonymous", "0", 0, 1, 2, "2", "2026-03-02 11:58:00"])
 
 
