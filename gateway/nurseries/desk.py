@@ -12,7 +12,8 @@ from gateway.calls.report import ReportKind
 from gateway.crm.base import Problem
 from gateway.ports import PushKey
 
-FIRST_PLACES = 6
+# Of the eight connections that a target has (`gateway.crm.http`) two are left to those who ask it for names.
+FIRST_PLACES = 4
 RETRY_PLACES = 2
 PLACES = FIRST_PLACES + RETRY_PLACES
 # Together all desks have so many requests under way, or one each where there are more desks than that: a process has 1,024 descriptors by

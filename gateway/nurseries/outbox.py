@@ -78,24 +78,19 @@ class Outbox:
 
     def take(self, keys: Iterable[PushKey]) -> None:
         """These are owed, and that is committed. Does not wait; what has been done meanwhile costs a look into the store."""
-        touched: dict[Desk, None] = {}
-        for key in keys:
-            chain = _chain_of(key)
-            desk = self._desk(chain)
-            if desk.owe(chain, key.kind):
-                desk.line_up(chain, is_retry=False)
-                touched[desk] = None
-        for desk in touched:
-            self._begin(desk)
+        self._line_up(keys, is_retry=False)
 
     async def revive(self, enterprise_number: str) -> Sequence[PushKey]:
-        """The dead letters of this enterprise are tried again, from the first try on. Which ones. Raises: as `Store.revive_pushes`."""
+        """The dead letters of this enterprise are tried again, as if they had not been tried; news go before them. Which ones.
+
+        Raises: as `Store.revive_pushes`.
+        """
         keys = await self._room.store.revive_pushes(enterprise_number, at=self._room.clock())
         for (number, _), desk in self._desks.items():
             if number == enterprise_number:
                 # Whoever asks for it wants to read of it if it fails again.
                 desk.works()
-        self.take(keys)
+        self._line_up(keys, is_retry=True)
         return keys
 
     @property
@@ -193,6 +188,17 @@ class Outbox:
             self._begin(desk)
 
     # ------------------------------------------------------------------ chains
+
+    def _line_up(self, keys: Iterable[PushKey], *, is_retry: bool) -> None:
+        touched: dict[Desk, None] = {}
+        for key in keys:
+            chain = _chain_of(key)
+            desk = self._desk(chain)
+            if desk.owe(chain, key.kind):
+                desk.line_up(chain, is_retry=is_retry)
+                touched[desk] = None
+        for desk in touched:
+            self._begin(desk)
 
     def _desk(self, chain: ChainKey) -> Desk:
         key = (chain.enterprise_number, chain.crm)

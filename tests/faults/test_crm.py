@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import trio
 
+from gateway.nurseries.desk import PLACES
 from gateway.ports import EnterpriseConfig
 from tester.fakes.own_crm import Fault, FaultKind, OwnCrmReceiver, serve_own_crm
 from tester.fakes.telegram import FakeTelegram, serve_fake_telegram
@@ -145,7 +146,7 @@ async def test_kills_at_any_moment_lose_no_report(migrated_url: str, tmp_path: P
                 await world.until_heard(len(world.receiver.deliveries) + die.randint(1, 5))
                 await world.die()
                 # At most what was under way is offered again.
-                assert sum(times - 1 for times in world.ids().values()) <= 8 * kills
+                assert sum(times - 1 for times in world.ids().values()) <= PLACES * kills
                 await world.gateway.start()
             world.hosts.is_evening = True
         await world.until_recorded()

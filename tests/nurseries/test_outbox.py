@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from gateway.crm.base import CrmKind, Fault, Outcome, OutcomeClass, Problem
+from gateway.nurseries.desk import FIRST_PLACES
 from gateway.nurseries.outbox import ROUND_SECONDS
 from gateway.ports import PushKey, PushState, Step
 from tester.fakes.crm import DELIVERED, HANG, PERMANENT, RETRYABLE, Play
@@ -195,7 +196,7 @@ async def test_a_crm_that_hangs_holds_up_no_other(room: PostRoom, autojump_clock
     for crm in (other, elsewhere):
         assert sorted(told(crm.pushes)) == sorted((call_id, kind) for call_id in range(1, 101) for kind in BOTH)
         assert {pushed.at for pushed in crm.pushes} == {0.0}
-    assert len(hanging.pushes) == 6
+    assert len(hanging.pushes) == FIRST_PLACES
 
 
 # ---------------------------------------------------------------------- settings

@@ -43,7 +43,7 @@ async def test_a_burst_for_a_crm_that_hangs_holds_a_few_requests_and_tasks(room:
     await trio.sleep(300)
     assert crm.most_under_way <= PLACES
     assert trio.lowlevel.current_statistics().tasks_living <= tasks + PLACES
-    # Six first tries every two seconds, and at most two retries beside them.
+    # So many first tries every two seconds, and at most two retries beside them.
     assert 150 * FIRST_PLACES <= len(crm.pushes) <= 150 * PLACES + PLACES
 
 

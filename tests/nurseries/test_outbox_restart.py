@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from gateway.calls.report import CallReport
 from gateway.crm.base import CrmKind, Outcome, Problem
 from gateway.errors import StoreRejected
+from gateway.nurseries.desk import FIRST_PLACES
 from gateway.ports import Attempt, Push, PushKey
 from tester.fakes.crm import HANG, RETRYABLE, Play
 from tester.memory import MemoryStore
@@ -242,7 +243,7 @@ async def test_draining_waits_for_first_tries_and_leaves_retries(room: PostRoom,
     crm.play(RETRYABLE)
     crm.usual = Play(delay_seconds=1.0)
     await life.put(report(DIAL, 1))
-    for call_id in range(2, 14):
+    for call_id in range(2, 2 + 2 * FIRST_PLACES):
         await life.put(report(DIAL, call_id))
     await life.outbox.drain()
     assert trio.current_time() == 2.0
