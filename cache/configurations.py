@@ -72,6 +72,15 @@ def integration_problems(config: EnterpriseConfig) -> tuple[str, ...]:
     return tuple(problems)
 
 
+def metadata_of(config: EnterpriseConfig) -> Metadata:
+    """The lines and managers of an enterprise."""
+    return Metadata(
+        enterprise_number=config.number,
+        lines={line.line_id: line for line in config.lines},
+        managers={manager.extension: manager for manager in config.managers},
+    )
+
+
 class Configurations:
     """Look-ups of what is configured, by number, token, secret or name.
 
@@ -104,7 +113,7 @@ class Configurations:
         self._problems_of = problems_of
         self._configs = self._cache("configurations", _itself, clock)
         self._integrations = self._cache("integrations", self._integrations_of, clock)
-        self._metadata = self._cache("metadata", _metadata_of, clock)
+        self._metadata = self._cache("metadata", metadata_of, clock)
         self._readings = 0
         # By enterprise, the reading that was taken in last. Numbers stay when their enterprise goes: one entry for each that ever was.
         self._taken: dict[str, int] = {}
@@ -136,7 +145,7 @@ class Configurations:
 
     async def metadata(self, key: str) -> Metadata | None:
         """Lines and managers. Raises as `find`."""
-        return await self._get(self._metadata, key, _metadata_of)
+        return await self._get(self._metadata, key, metadata_of)
 
     async def lines(self, key: str) -> Mapping[str, LineConfig] | None:
         """The lines by id. Raises as `find`."""
@@ -308,7 +317,7 @@ class Configurations:
     def _prime(self, config: EnterpriseConfig) -> None:
         self._configs.put(config.number, config)
         self._integrations.put(config.number, self._integrations_of(config))
-        self._metadata.put(config.number, _metadata_of(config))
+        self._metadata.put(config.number, metadata_of(config))
 
     def _tell_invalidated(self, number: str) -> None:
         for call in self._on_invalidate:
@@ -336,11 +345,3 @@ class Configurations:
 
 def _itself(config: EnterpriseConfig) -> EnterpriseConfig:
     return config
-
-
-def _metadata_of(config: EnterpriseConfig) -> Metadata:
-    return Metadata(
-        enterprise_number=config.number,
-        lines={line.line_id: line for line in config.lines},
-        managers={manager.extension: manager for manager in config.managers},
-    )

@@ -1,7 +1,7 @@
 """Putting the gateway together: the only module that chooses adapters. PostgreSQL, the Bot API over HTTP, the wall clock, the web."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import tzinfo
 from functools import partial
 
@@ -9,6 +9,10 @@ import attrs
 
 from cache.directory import Directory
 from gateway.cards.board import Board, Timing
+from gateway.crm.base import CrmKind
+from gateway.crm.http import CrmHttp
+from gateway.crm.own import own_crm_maker
+from gateway.crm.registry import Crms
 from gateway.logs import Trace
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
@@ -17,12 +21,13 @@ from gateway.nurseries.service import Doors, Outside, Running, Service
 from gateway.settings import EMBEDDED, BotUpdates, Settings
 from gateway.web.health import Health
 from gateway.web.intake import Intake
-from gateway.web.internal import create_internal_app
+from gateway.web.internal import Rooms, create_internal_app
 from gateway.web.listeners import serve_app
 from gateway.web.public import create_public_app
 from sql.driver import connect
 from sql.embedded import embedded_server
 from sql.migrate import migrate
+from sql.notifications import Notification
 from sql.pool import Pool, open_pool
 from sql.store import PostgresStore
 from telegram_client.api import BotApi
@@ -82,6 +87,8 @@ async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> Asy
         # A long poll holds its connection for a minute: on a pool of their own, polls take none from the messages. There is one for each
         # bot, so their number is bounded by the configuration; any other bound would starve the bots beyond it.
         poll_http = await stack.enter_async_context(HttpClient(max_connections=None))
+        crm_http = await stack.enter_async_context(CrmHttp(allow_private_targets=settings.allow_private_targets))
+        crms = Crms({CrmKind.OWN: own_crm_maker(crm_http, wall_clock)})
         store, directory, metrics = PostgresStore(pool), Directory(), Metrics()
         outside = Outside(
             store=store,
@@ -92,11 +99,16 @@ async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> Asy
             board_of=_board_maker(settings),
             notices=partial(_notices, url),
             poll_api_of=lambda token: BotApi(token, poll_http, settings.telegram_base_url),
-            doors_of=lambda running: _doors(settings, running, store, directory, metrics, trace or Trace({})),
+            doors_of=lambda running: _doors(
+                settings, running, store=store, directory=directory, metrics=metrics, crms=crms, trace=trace or Trace({})
+            ),
             updates=settings.bot_updates,
             public_base_url=settings.public_base_url,
             drain_seconds=settings.drain_seconds,
             retention_days=settings.retention_days,
+            crms=crms,
+            crm_timeout_seconds=settings.crm_timeout_seconds,
+            enrichment_budget_seconds=settings.enrichment_budget_seconds,
             measure=partial(_measure, pool, metrics),
         )
         yield Gateway(service=Service(outside), store=store, directory=directory, metrics=metrics, database_url=url)
@@ -111,7 +123,9 @@ def _board_maker(settings: Settings) -> Callable[[tzinfo, Mapping[str, str]], Bo
     return make
 
 
-def _doors(settings: Settings, running: Running, store: PostgresStore, directory: Directory, metrics: Metrics, trace: Trace) -> Doors:
+def _doors(
+    settings: Settings, running: Running, *, store: PostgresStore, directory: Directory, metrics: Metrics, crms: Crms, trace: Trace
+) -> Doors:
     health = Health(store=store, replayed=lambda: running.replayed, listening=lambda: running.listening)
     on_update = running.polls.on_update if settings.bot_updates is BotUpdates.WEBHOOK else None
 
@@ -124,7 +138,16 @@ def _doors(settings: Settings, running: Running, store: PostgresStore, directory
         clock=wall_clock,
         trace=trace.trace_event,
     )
-    inside = create_internal_app(health=health, metrics=metrics)
+    rooms = Rooms(
+        store=store,
+        directory=directory,
+        configurations=running.lookups.configurations,
+        customers=running.lookups.customers,
+        crms=crms,
+        outbox=running.outbox,
+        clock=wall_clock,
+    )
+    inside = create_internal_app(health=health, metrics=metrics, rooms=rooms)
     return Doors(
         front={"public": partial(serve_app, intake, [str(bind) for bind in settings.bind])},
         inside={
@@ -140,13 +163,19 @@ def _doors(settings: Settings, running: Running, store: PostgresStore, directory
 
 
 @asynccontextmanager
-async def _notices(url: str) -> AsyncGenerator[AsyncIterable[object]]:
+async def _notices(url: str) -> AsyncGenerator[AsyncIterable[str]]:
     connection = await connect(url)
     try:
         await connection.listen(CHANNEL)
-        yield connection.notifications()
+        async with aclosing(_payloads(connection.notifications())) as payloads:
+            yield payloads
     finally:
         connection.close()
+
+
+async def _payloads(notifications: AsyncIterable[Notification]) -> AsyncGenerator[str]:
+    async for notification in notifications:
+        yield notification.payload
 
 
 def _measure(pool: Pool, metrics: Metrics) -> None:

@@ -1,8 +1,8 @@
 """The configuration file of enterprises: TOML in, checked values out.
 
 Strict: an unknown key, a wrong type or a value twice is an error that names table and key, and all errors of a file are told at once, one
-line each. Secrets (tokens, keys) are never part of an error. What is below `integrations.<crm>` is checked by that CRM; here only that the
-table is known, that `enabled` is a boolean, and that the values can be stored as JSON.
+line each. Secrets (tokens, keys) are never part of an error. What is below `integrations.<crm>` is checked by that CRM
+(`gateway/crm/checks.py`).
 """
 
 import re
@@ -15,13 +15,10 @@ from zoneinfo import ZoneInfo
 from gateway.calls import phones
 from gateway.cards.languages import LANGUAGES
 from gateway.cards.policy import FinalMode
+from gateway.crm.checks import CHECKS, check_table
 from gateway.errors import ConfigurationError
 from gateway.ports import EnterpriseConfig, LineConfig, ManagerConfig
-from gateway.tables import Errors, Table, json_problems, kind_of, shown
-
-INTEGRATIONS = ("retailcrm", "ms", "uon", "bitrix24", "own", "smart")
-# `integrations.smart` chooses among CRMs, it is none.
-PRIMARY_CRMS = ("retailcrm", "ms", "uon", "bitrix24", "own")
+from gateway.tables import Errors, Table, kind_of, shown
 
 _NUMBER = re.compile(r"[0-9]{3,6}")
 _LINE_ID = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
@@ -146,12 +143,8 @@ def _subscriber(raw: Mapping[str, Any], place: str, errors: Errors) -> int:
 
 def _integrations(raw: Mapping[str, Any], label: str, errors: Errors) -> Mapping[str, Any]:
     root = Table(raw, f"{label}, table integrations", errors)
-    for name in INTEGRATIONS:
-        table = Table(root.table(name), f"{label}, table integrations.{name}", errors)
-        table.boolean("enabled", default=False)
-        if name == "smart":
-            table.choice("primary", PRIMARY_CRMS[0], PRIMARY_CRMS)
-        errors.extend(f"{table.place}: {problem}" for problem in json_problems(table.values))
+    for name in CHECKS:
+        check_table(Table(root.table(name), f"{label}, table integrations.{name}", errors), name)
     root.finish()
     return raw
 

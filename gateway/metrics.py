@@ -45,10 +45,21 @@ class Metrics:
             "gateway_crm_push_seconds", "How long a CRM takes", ["crm"], registry=registry, buckets=_PUSH_BUCKETS
         )
         self._pushes_waiting = Gauge("gateway_crm_waiting_pushes", "Reports that CRMs are still to get", registry=registry)
+        self._lookups = Counter(
+            "gateway_lookups", "Names looked for by what they name and what came of it", ["what", "result"], registry=registry
+        )
+        self._lookup_failures = Counter(
+            "gateway_lookup_failures",
+            "Look-ups of customers that failed, by who was asked and why",
+            ["source", "problem"],
+            registry=registry,
+        )
+        self._late_names = Counter("gateway_late_names", "Names that came after the message and were put in by an edit", registry=registry)
         # What is touched for every event is looked up once.
         self._observe_intake: Callable[[float], None] = self._intake.observe
         self._observe_batch: Callable[[float], None] = self._batch.observe
         self._events_by_kind: dict[str, Counter] = {}
+        self._lookups_by_result: dict[tuple[str, str], Counter] = {}
 
     def event_stored(self, kind: str) -> None:
         """A new event is committed. One whose commit was given up and is found later in the store is not counted: nobody saw it come."""
@@ -103,6 +114,21 @@ class Metrics:
     def pushes_waiting(self, items: int) -> None:
         """So many reports are owed to CRMs now."""
         self._pushes_waiting.set(items)
+
+    def lookup(self, what: str, result: str) -> None:
+        """`what`, `result`: members of `What` and `Result` of `gateway.nurseries.enrichment`."""
+        child = self._lookups_by_result.get((what, result))
+        if child is None:
+            child = self._lookups_by_result[what, result] = self._lookups.labels(what, result)
+        child.inc()
+
+    def lookup_failed(self, source: str, problem: str) -> None:
+        """`source`: a member of `cache.customers.Source`. `problem`: one of `gateway.crm.base.Problem`."""
+        self._lookup_failures.labels(source, problem).inc()
+
+    def late_name(self) -> None:
+        """A name came after somebody had been told of the call without it."""
+        self._late_names.inc()
 
     def drained(self, outcome: str, items: int) -> None:
         """`outcome`: finished, left."""

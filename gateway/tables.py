@@ -41,7 +41,16 @@ class Table:
         self.asked.add(key)
         return self.values.get(key)
 
-    def text(self, key: str, default: str = "", *, required: bool = False, secret: bool = False, check: Check | None = None) -> str:
+    def text(
+        self,
+        key: str,
+        default: str = "",
+        *,
+        required: bool = False,
+        secret: bool = False,
+        longest: int = LONGEST_TEXT,
+        check: Check | None = None,
+    ) -> str:
         value = self.take(key)
         if value is None:
             if required:
@@ -54,7 +63,7 @@ class Table:
         if not isinstance(value, str):
             self.fail(key, f"must be text, not {kind_of(value)}")
             return default
-        problem = _text_problem(value, required=required) or (check(value) if check and value else None)
+        problem = _text_problem(value, required=required, longest=longest) or (check(value) if check and value else None)
         if problem:
             self.fail(key, problem if secret else f"{problem}, not {shown(value)}" if value else problem)
             return default
@@ -161,11 +170,11 @@ def _any_of(choices: tuple[str, ...]) -> str:
     return f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
-def _text_problem(value: str, *, required: bool) -> str | None:
+def _text_problem(value: str, *, required: bool, longest: int) -> str | None:
     if required and not value.strip():
         return "must not be empty"
-    if len(value) > LONGEST_TEXT:
-        return f"must be at most {LONGEST_TEXT} characters"
+    if len(value) > longest:
+        return f"must be at most {longest} characters"
     if _CONTROL.search(value):
         return "must have no line breaks or control characters in it"
     if value != value.strip():

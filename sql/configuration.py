@@ -11,10 +11,13 @@ import attrs
 
 from gateway.errors import ConfigurationError
 from gateway.ports import EnterpriseConfig, LineConfig, ManagerConfig
-from sql.rows import bot_id_of, is_text
+from sql.documents import DEPTH_LEVELS, is_deeper
+from sql.rows import bot_id_of
+from sql.texts import is_text
 
 Part = TypeVar("Part", LineConfig, ManagerConfig)
 
+_NOT_STORABLE = "a text holds a character that cannot be stored (NUL or half of a surrogate pair)"
 _PLAIN_FIELDS = ("name", "token", "secret", "bot_token", "timezone", "language", "final", "active")
 
 
@@ -47,7 +50,8 @@ def planned_changes(stored: Mapping[str, StoredEnterprise], wanted: Sequence[Ent
     _check(stored, wanted)
     changes: list[Change] = []
     for config in wanted:
-        normal = attrs.evolve(config, integrations=_plain_json(config))
+        plain = _plain_json(f"enterprise {config.number}: integrations", config.integrations)
+        normal = attrs.evolve(config, integrations=plain, integrations_problem="")
         before = stored.get(config.number)
         renewed = _renewed_token(before.config, config) if before else None
         # The subscribers of another bot are not subscribers of this one.
@@ -73,6 +77,8 @@ def _differences(before: EnterpriseConfig | None, after: EnterpriseConfig) -> It
         for name in _PLAIN_FIELDS:
             if getattr(before, name) != getattr(after, name):
                 yield f"{name} changed"
+        if before.integrations_problem:
+            yield "integrations that could not be read replaced"
     old_integrations: Mapping[str, Any] = before.integrations if before else {}
     for name in sorted({*old_integrations, *after.integrations}):
         if name not in old_integrations:
@@ -128,7 +134,7 @@ def _check(stored: Mapping[str, StoredEnterprise], wanted: Sequence[EnterpriseCo
         _check_keys(where, "manager", [manager.extension for manager in config.managers])
         for text in _texts_of(config):
             if not is_text(text):
-                raise ConfigurationError(f"{where}: a text holds a character that cannot be stored (NUL or half of a surrogate pair)")
+                raise ConfigurationError(f"{where}: {_NOT_STORABLE}")
 
 
 def _check_keys(where: str, what: str, keys: Sequence[str]) -> None:
@@ -153,12 +159,23 @@ def _texts_of(value: object) -> Iterable[str]:
             yield from _texts_of(getattr(value, field.name))
 
 
-def _plain_json(config: EnterpriseConfig) -> dict[str, Any]:
+def plain_integration(integration: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """One integration and its settings as they come back from the database. Raises ConfigurationError, without a value."""
+    table = {integration: config}
+    if not all(is_text(text) for text in _texts_of(table)):
+        raise ConfigurationError(f"integration: {_NOT_STORABLE}")
+    return _plain_json("integration", table)
+
+
+def _plain_json(where: str, integrations: Mapping[str, Any]) -> dict[str, Any]:
     """The integrations as they come back from the database: tuples are lists, keys are texts."""
     try:
-        return json.loads(json.dumps(config.integrations, allow_nan=False, default=_as_dict))
-    except (TypeError, ValueError) as exc:
-        raise ConfigurationError(f"enterprise {config.number}: integrations cannot be written as JSON ({type(exc).__name__})") from exc
+        plain: dict[str, Any] = json.loads(json.dumps(integrations, allow_nan=False, default=_as_dict))
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise ConfigurationError(f"{where} cannot be written as JSON ({type(exc).__name__})") from exc
+    if is_deeper(plain, DEPTH_LEVELS):
+        raise ConfigurationError(f"{where} cannot be written as JSON that is nested more than {DEPTH_LEVELS} levels deep")
+    return plain
 
 
 def _as_dict(value: object) -> dict[object, object]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import cattrs
@@ -12,42 +12,27 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from gateway.calls.record import CallRecord
 from gateway.ports import EnterpriseConfig, IncomingEvent, LineConfig, ManagerConfig, Recipient, Shown, StoredEvent
+from sql.documents import DEPTH_LEVELS, is_deeper
+from sql.texts import clean_key, clean_text
 
 # Kinds that a host repeats as they were; the predicate of the index call_events_once says the same.
 KINDS_STORED_ONCE = frozenset({"start", "dial", "hangup"})
-# An index entry holds 2,704 bytes at most (PostgreSQL, B-tree); a character takes up to 4, and two such keys and a hash share one entry.
-# Real UniqueIds have 12 to 40 characters.
-KEY_CHARACTERS = 200
 # What is kept of a refused body: enough to see what it was.
 REJECTED_BODY_CHARACTERS = 4096
 REJECTED_ROWS = 1000
-_REASON_CHARACTERS = 500
 
-_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
+_JSON_KINDS: Mapping[type, str] = {
+    str: "a text",
+    list: "a list",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
 _TOKEN_IN_BODY = re.compile(r'("token"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^,}\s]+)', re.IGNORECASE)
 
 Row = Mapping[str, Any]
 EventKey = tuple[str, str, str, bytes]
-
-
-def clean_text(text: str) -> str:
-    """The text with U+FFFD in place of what PostgreSQL cannot hold: NUL and halves of surrogate pairs."""
-    return _NOT_TEXT.sub("\ufffd", text) if not text.isascii() or "\0" in text else text
-
-
-def clean_key(text: str) -> str:
-    """As `clean_text`, and cut to what fits an index. Whoever writes and whoever looks up go through here."""
-    return clean_text(text[:KEY_CHARACTERS])
-
-
-def clean_reason(text: str) -> str:
-    """As `clean_text`, and cut to what is worth reading of a reason."""
-    return clean_text(text[:_REASON_CHARACTERS])
-
-
-def is_text(text: str) -> bool:
-    """Whether PostgreSQL can hold the text as it is."""
-    return _NOT_TEXT.search(text) is None
 
 
 def bot_id_of(bot_token: str) -> str:
@@ -130,7 +115,26 @@ def shown(row: Row) -> Shown:
 def enterprise(row: Row) -> EnterpriseConfig:
     """An enterprise out of `enterprises` with its lines, managers and [chat id, living] pairs as JSON."""
     subscribers = [chat_id for chat_id, living in row["subscribers"] if living]
-    return _ENTERPRISES.structure({**row, "subscribers": subscribers}, EnterpriseConfig)
+    integrations, problem = integrations_of(row["integrations_config"])
+    columns = {**row, "integrations_config": integrations, "integrations_problem": problem, "subscribers": subscribers}
+    return _ENTERPRISES.structure(columns, EnterpriseConfig)
+
+
+def integrations_of(text: str) -> tuple[dict[str, Any], str]:
+    """The integrations out of the JSON text of `integrations_config`, and what is wrong with it, without a value.
+
+    Anybody may write anything there with psql. What cannot be read is no integration at all, and nobody else's trouble.
+    """
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError) as exc:  # a number of thousands of digits; thousands of levels
+        return {}, f"integrations_config cannot be read ({type(exc).__name__})"
+    if not isinstance(found, dict):
+        return {}, f"integrations_config is {_JSON_KINDS[type(found)]} instead of an object"
+    table = cast("dict[str, Any]", found)
+    if is_deeper(table, DEPTH_LEVELS):
+        return {}, f"integrations_config is nested more than {DEPTH_LEVELS} levels deep"
+    return table, ""
 
 
 def call_record(row: Row) -> CallRecord:

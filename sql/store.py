@@ -4,8 +4,10 @@ Texts that PostgreSQL cannot hold (NUL, halves of surrogate pairs) are stored wi
 UniqueIds) are cut to `rows.KEY_CHARACTERS`: no event is refused for them. The raw body alone is stored as it is or not at all.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import attrs
 
@@ -21,24 +23,19 @@ from gateway.ports import (
     Step,
     StoredEvent,
 )
-from sql import rows
+from sql import crm_rows, rows
 from sql.arrays import boolean_array, bytes_array, number_array, text_array, time_array
-from sql.configuration import Change, StoredEnterprise, planned_changes
+from sql.configuration import Change, StoredEnterprise, plain_integration, planned_changes
+from sql.crm_store import CrmStore
 from sql.driver import Connection
 from sql.migrate import missing
-from sql.pool import Pool
-from sql.query_files import load_queries
-from sql.rows import clean_key, clean_reason, clean_text
+from sql.texts import clean_key, clean_reason, clean_text
 
 UNSUBSCRIBED = "unsubscribed"
 
 
-class PostgresStore:
+class PostgresStore(CrmStore):
     """`gateway.ports.Store` on a pool of connections, which belongs to the caller."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._sql = load_queries()
 
     # the log of events
 
@@ -101,17 +98,15 @@ class PostgresStore:
     # calls
 
     async def commit_step(self, step: Step) -> None:
-        """Write a step in one round trip: one statement, with merges four. Repeating it changes nothing."""
-        if not step.merged:
-            await self._pool.execute(self._sql["commit_step"], *_step_arguments(step, {}))
+        """Write a step in one round trip: one statement for most, one more for each thing few have. Repeating it changes nothing."""
+        statements = _statements(step)
+        if len(statements) == 1:
+            [(name, arguments)] = statements
+            await self._pool.execute(self._sql[name], *arguments)
             return
-        survivors = rows.final_survivors(step.merged)
-        number, absorbed = clean_key(step.enterprise_number), number_array(survivors)
         async with self._pool.acquire() as connection, connection.pipeline():
-            await connection.execute(self._sql["merge_events"], number, absorbed, number_array(survivors.values()))
-            await connection.execute(self._sql["merge_records"], number, absorbed, number_array(survivors.values()))
-            await connection.execute(self._sql["forget_absorbed"], number, absorbed)
-            await connection.execute(self._sql["commit_step"], *_step_arguments(step, survivors))
+            for name, arguments in statements:
+                await connection.execute(self._sql[name], *arguments)
 
     async def live_events(self, enterprise_number: str) -> Sequence[StoredEvent]:
         """The understood events of all live calls, in order of ids."""
@@ -210,6 +205,13 @@ class PostgresStore:
         async with self._pool.acquire() as connection:
             return [stored.config for stored in (await self._stored_enterprises(connection)).values()]
 
+    async def enterprises_by_key(self, key: str) -> Sequence[EnterpriseConfig]:
+        """Those that have the key as number, token, secret or name; mostly one or none. None have an empty one."""
+        if not key:
+            return []
+        async with self._pool.acquire() as connection:
+            return [stored.config for stored in (await self._stored_enterprises(connection, clean_text(key))).values()]
+
     async def upsert_enterprises(self, enterprises: Sequence[EnterpriseConfig]) -> Sequence[str]:
         """Make the configuration of these enterprises so; returns what changed, one line each, never a value.
 
@@ -223,9 +225,17 @@ class PostgresStore:
                 await self._apply(connection, changes)
         return [line for change in changes for line in change.lines]
 
-    async def _stored_enterprises(self, connection: Connection) -> dict[str, StoredEnterprise]:
+    async def set_integration(self, enterprise_number: str, integration: str, config: Mapping[str, Any]) -> bool:
+        """Put one integration's settings in the place of those before, and leave the others alone. False: there is no such enterprise.
+
+        Raises: ConfigurationError for settings that cannot be stored as JSON.
+        """
+        table = json.dumps(plain_integration(integration, config))
+        return bool(await self._pool.fetch(self._sql["set_integration"], clean_key(enterprise_number), table))
+
+    async def _stored_enterprises(self, connection: Connection, key: str | None = None) -> dict[str, StoredEnterprise]:
         stored: dict[str, StoredEnterprise] = {}
-        for row in await connection.fetch(self._sql["enterprises"]):
+        for row in await connection.fetch(self._sql["enterprises"], key):
             config = rows.enterprise(row)
             stored[config.number] = StoredEnterprise(config=config, chats=frozenset(chat_id for chat_id, _ in row["subscribers"]))
         return stored
@@ -245,18 +255,19 @@ class PostgresStore:
                         sql["renew_bot_token"], config.number, rows.bot_id_of(config.bot_token), change.renewed_token, config.bot_token
                     )
                 await connection.execute(sql["add_subscribers"], config.number, config.bot_token, number_array(change.new_chats))
-                await connection.execute(sql["tell_gateways"], config.number)
 
     # housekeeping
 
     async def delete_older_than(self, at: datetime, *, limit: int) -> int:
-        """Delete at most `limit` events that came before `at`, and as many records of messages not changed since; how many rows went.
+        """Delete at most `limit` events that came before `at`, as many records of messages not changed since, as many pushes that are done
+        or dead, and as many attempts; how many rows went.
 
-        What belongs to a live call stays, and so does what was never understood. The rows of `calls` stay. Repeat until 0.
+        What belongs to a live call stays, and so does what was never understood or is pending. The rows of `calls` stay. Repeat until 0.
         """
         async with self._pool.acquire() as connection:
             gone = len(await connection.fetch(self._sql["delete_old_events"], at, limit))
-            gone += len(await connection.fetch(self._sql["delete_old_messages"], at, limit))
+            for name in ("delete_old_messages", "delete_old_pushes", "delete_old_attempts"):
+                gone += len(await connection.fetch(self._sql[name], at, limit))
             await connection.execute(self._sql["delete_old_invites"], at)
         return gone
 
@@ -291,18 +302,38 @@ def _matched(batch: Sequence[IncomingEvent], ids: Sequence[int], first_ids: dict
     return appended
 
 
+def _statements(step: Step) -> list[tuple[str, tuple[object, ...]]]:
+    """The queries that write a step, in order, with their arguments."""
+    number, survivors = clean_key(step.enterprise_number), rows.final_survivors(step.merged)
+    statements: list[tuple[str, tuple[object, ...]]] = []
+    if survivors:
+        absorbed, targets = number_array(survivors), number_array(survivors.values())
+        statements += [
+            ("merge_events", (number, absorbed, targets)),
+            ("merge_records", (number, absorbed, targets)),
+            ("forget_absorbed", (number, absorbed)),
+            ("merge_pushes", (number, absorbed, targets)),
+        ]
+    statements.append(("commit_step", (number, *_step_arguments(step, survivors))))
+    if step.records:
+        statements.append(("record_calls", (number, rows.records_json(step.records))))
+    if step.owed:
+        statements.append(("owe", (number, crm_rows.owed_json(step.owed, survivors), True)))
+    wanted = [naming for one in step.named if (naming := crm_rows.naming(one))]
+    statements += [("name_customer", (number, *crm_rows.naming_arguments(naming))) for naming in wanted]
+    return statements
+
+
 def _step_arguments(step: Step, survivors: dict[int, int]) -> tuple[object, ...]:
     outcomes = [_outcome(outcome, survivors) for outcome in {outcome.event_id: outcome for outcome in step.outcomes}.values()]
     gone = {*step.released, *survivors}
     return (
-        clean_key(step.enterprise_number),
         number_array([outcome.event_id for outcome in outcomes]),
         number_array([outcome.call_id for outcome in outcomes]),
         boolean_array([outcome.shown for outcome in outcomes]),
         text_array([clean_reason(outcome.error) for outcome in outcomes]),
         number_array([call_id for call_id in step.opened if call_id not in gone]),
         number_array(step.released),
-        rows.records_json(step.records),
     )
 
 

@@ -4,11 +4,11 @@ from typing import Protocol
 
 import attrs
 
-from gateway.ports import Store
+from gateway.ports import PushKey, Store
 from sql.driver import Row
 from sql.pool import Pool
-from sql.rows import clean_key
 from sql.store import PostgresStore
+from sql.texts import clean_key
 from tester.memory import MemoryStore
 
 
@@ -32,6 +32,18 @@ class House(Protocol):
         """Why a subscription ended."""
         ...
 
+    async def person(self, enterprise_number: str, phone: str) -> tuple[str, dict[str, list[str]]]:
+        """Of a customer: meta.person_uid, "" when there is none, and meta.ids."""
+        ...
+
+    async def put_report(self, key: PushKey, text: str) -> None:
+        """Put any JSON into `crm_outbox.report`."""
+        ...
+
+    async def put_integrations(self, enterprise_number: str, text: str) -> None:
+        """Put any JSON into `enterprises.integrations_config`."""
+        ...
+
 
 @attrs.frozen
 class MemoryHouse:
@@ -51,6 +63,18 @@ class MemoryHouse:
     async def dead_reason(self, enterprise_number: str, bot_token: str, chat_id: int) -> str:
         """As House says."""
         return self.store.dead_reason_of(enterprise_number, bot_token, chat_id)
+
+    async def person(self, enterprise_number: str, phone: str) -> tuple[str, dict[str, list[str]]]:
+        """As House says."""
+        return self.store.person_of(enterprise_number, phone), self.store.ids_of(enterprise_number, phone)
+
+    async def put_report(self, key: PushKey, text: str) -> None:
+        """As House says."""
+        self.store.put_report(key, text)
+
+    async def put_integrations(self, enterprise_number: str, text: str) -> None:
+        """As House says."""
+        self.store.put_integrations(enterprise_number, text)
 
 
 @attrs.frozen
@@ -81,3 +105,25 @@ class PostgresHouse:
         )
         assert isinstance(reason, str)
         return reason
+
+    async def person(self, enterprise_number: str, phone: str) -> tuple[str, dict[str, list[str]]]:
+        """As House says."""
+        meta = await self.pool.fetchval(
+            "select meta from customers where enterprise_number = $1 and phone_e164 = $2", enterprise_number, f"+{phone}"
+        )
+        return meta.get("person_uid", ""), meta.get("ids", {})
+
+    async def put_report(self, key: PushKey, text: str) -> None:
+        """As House says."""
+        await self.pool.execute(
+            "update crm_outbox set report = $1::jsonb where enterprise_number = $2 and call_id = $3 and crm = $4 and kind = $5",
+            text,
+            key.enterprise_number,
+            key.call_id,
+            key.crm,
+            str(key.kind),
+        )
+
+    async def put_integrations(self, enterprise_number: str, text: str) -> None:
+        """As House says."""
+        await self.pool.execute("update enterprises set integrations_config = $1::jsonb where number = $2", text, enterprise_number)

@@ -17,8 +17,9 @@ from gateway.calls.record import CallRecord
 from gateway.errors import StoreRejected
 from gateway.ports import Appended, IncomingEvent, Shown, Step, StoredEvent
 from sql import rows
-from sql.rows import clean_key, clean_reason, clean_text
-from tester.memory_subscribers import MemorySubscribers, utc_now
+from sql.texts import clean_key, clean_reason, clean_text, is_text
+from tester.memory_outbox import MemoryOutbox
+from tester.memory_subscribers import utc_now
 
 # Ordered sets: event ids in the order of arrival.
 _Ids = dict[int, None]
@@ -45,7 +46,7 @@ class RejectedEvent:
     received_at: datetime
 
 
-class MemoryStore(MemorySubscribers):
+class MemoryStore(MemoryOutbox):
     """`gateway.ports.Store` without a database. `rejected` holds the rows of `rejected_events`."""
 
     def __init__(self, *, now: Callable[[], datetime] = utc_now) -> None:
@@ -58,7 +59,6 @@ class MemoryStore(MemorySubscribers):
         self._of_unique_id: dict[tuple[str, str], _Ids] = {}
         self._of_call: dict[tuple[str, int], _Ids] = {}
         self._live: dict[str, _Ids] = {}
-        self._records: dict[tuple[str, int], CallRecord] = {}
         # By enterprise and call, then by bot id and chat.
         self._messages: dict[tuple[str, int], dict[tuple[str, int], Shown]] = {}
 
@@ -98,8 +98,7 @@ class MemoryStore(MemorySubscribers):
         key = rows.event_key(event)
         if key is not None and (first_id := self._first_ids.get(key)) is not None:
             return Appended(event_id=first_id, duplicate=True)
-        self._last_id += 1
-        event_id, number, unique_id = self._last_id, clean_key(event.enterprise_number), clean_key(event.unique_id)
+        event_id, number, unique_id = self._new_id(), clean_key(event.enterprise_number), clean_key(event.unique_id)
         if key is not None:
             self._first_ids[key] = event_id
         stored = StoredEvent(
@@ -162,12 +161,16 @@ class MemoryStore(MemorySubscribers):
             self._unprocessed.get(number, {}).pop(outcome.event_id, None)
         live = self._live.setdefault(number, {})
         live.update(dict.fromkeys(step.opened))
-        self._merge(number, rows.final_survivors(step.merged))
+        survivors = rows.final_survivors(step.merged)
+        self._merge(number, survivors)
         for record in records:
             known = self._records.get((number, record.call_id))
-            self._records[number, record.call_id] = attrs.evolve(record, uuid=known.uuid if known else record.uuid or str(uuid.uuid4()))
+            self._put_record(number, attrs.evolve(record, uuid=known.uuid if known else record.uuid or str(uuid.uuid4())))
         for call_id in step.released:
             live.pop(call_id, None)
+        self._owe(number, step.owed, survivors, refresh=True)
+        for named in step.named:
+            self._name(number, named)
         self._answered(None)
 
     def _assign(self, event_id: int, call_id: int | None) -> None:
@@ -186,9 +189,10 @@ class MemoryStore(MemorySubscribers):
             for event_id in list(self._of_call.get((number, absorbed), {})):
                 self._assign(event_id, survivor)
             self._live.get(number, {}).pop(absorbed, None)
-            record = self._records.pop((number, absorbed), None)
-            if record is not None:
-                self._records.setdefault((number, survivor), attrs.evolve(record, call_id=survivor))
+            record = self._take_record(number, absorbed)
+            if record is not None and (number, survivor) not in self._records:
+                self._put_record(number, attrs.evolve(record, call_id=survivor))
+        self._merge_pushes(number, survivors)
 
     async def live_events(self, enterprise_number: str) -> Sequence[StoredEvent]:
         """In order of ids."""
@@ -200,8 +204,15 @@ class MemoryStore(MemorySubscribers):
     async def call_id_of(self, enterprise_number: str, unique_id: str) -> int | None:
         """The newest."""
         await self._entered()
-        ids = self._of_unique_id.get((clean_key(enterprise_number), clean_key(unique_id)), {})
-        return self._answered(max((event.call_id for event in self._events(ids) if event.call_id is not None), default=None))
+        return self._answered(self._logged_call_id(clean_key(enterprise_number), clean_key(unique_id)))
+
+    def _logged_call_id(self, number: str, unique_id: str) -> int | None:
+        ids = self._of_unique_id.get((number, unique_id), {})
+        return max((event.call_id for event in self._events(ids) if event.call_id is not None), default=None)
+
+    def _new_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
 
     async def events_of_call(self, enterprise_number: str, call_id: int) -> Sequence[StoredEvent]:
         """In order of ids."""
@@ -253,7 +264,7 @@ class MemoryStore(MemorySubscribers):
     # housekeeping
 
     async def delete_older_than(self, at: datetime, *, limit: int) -> int:
-        """At most `limit` events and as many messages; how many rows went."""
+        """At most `limit` events, messages, pushes and attempts each; how many rows went."""
         await self._entered()
         understood = (logged.event for logged in self._log.values() if logged.processed)
         old_events = [
@@ -271,7 +282,7 @@ class MemoryStore(MemorySubscribers):
             del self._messages[call][chat]
         self._messages = {call: messages for call, messages in self._messages.items() if messages}
         self._invites = {code: invite for code, invite in self._invites.items() if invite.expires_at >= at}
-        return self._answered(len(old_events) + len(old_messages))
+        return self._answered(len(old_events) + len(old_messages) + self._forget_pushes(at, limit))
 
     def _is_live(self, number: str, call_id: int | None) -> bool:
         return call_id in self._live.get(number, {})
@@ -295,7 +306,7 @@ class MemoryStore(MemorySubscribers):
 
 def _check_body(raw_body: str) -> None:
     """PostgreSQL takes a text as json when it is one by RFC 8259; NaN and Infinity are not, and numbers may be as long as they like."""
-    if not rows.is_text(raw_body):
+    if not is_text(raw_body):
         raise StoreRejected("a body is not Unicode")
 
     def refuse(_: str) -> None:

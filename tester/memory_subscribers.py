@@ -1,8 +1,8 @@
 """The half of the store in memory that knows enterprises, subscriptions and invitations; `tester.memory` has the other half."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import trio
@@ -10,9 +10,9 @@ import trio
 from gateway.errors import StoreRejected, StoreUnavailable
 from gateway.ports import EnterpriseConfig, Recipient
 from sql import rows
-from sql.configuration import StoredEnterprise, planned_changes
-from sql.rows import clean_key, clean_reason
+from sql.configuration import StoredEnterprise, plain_integration, planned_changes
 from sql.store import UNSUBSCRIBED
+from sql.texts import clean_key, clean_reason, clean_text
 
 T = TypeVar("T")
 
@@ -202,6 +202,30 @@ class MemorySubscribers:
                 chats=frozenset(chat_id for _, chat_id, _ in chats),
             )
         return stored
+
+    async def enterprises_by_key(self, key: str) -> Sequence[EnterpriseConfig]:
+        """By number, token, secret or name."""
+        await self._entered()
+        found = (stored.config for stored in self._stored_enterprises().values())
+        return self._answered([one for one in found if key and clean_text(key) in (one.number, one.token, one.secret, one.name)])
+
+    async def set_integration(self, enterprise_number: str, integration: str, config: Mapping[str, Any]) -> bool:
+        """Whether there is such an enterprise."""
+        await self._entered()
+        number, table = clean_key(enterprise_number), plain_integration(integration, config)
+        known = self._enterprises.get(number)
+        if known is None:
+            return self._answered(False)
+        self._enterprises[number] = attrs.evolve(known, integrations={**known.integrations, **table}, integrations_problem="")
+        self.notified.append(number)
+        return self._answered(True)
+
+    def put_integrations(self, enterprise_number: str, text: str) -> None:
+        """Puts any JSON into `enterprises.integrations_config`, as an administrator in psql may."""
+        known = self._enterprises[enterprise_number]
+        integrations, problem = rows.integrations_of(text)
+        self._enterprises[enterprise_number] = attrs.evolve(known, integrations=integrations, integrations_problem=problem)
+        self.notified.append(enterprise_number)
 
     async def upsert_enterprises(self, enterprises: Sequence[EnterpriseConfig]) -> Sequence[str]:
         """What changed, one line each. Refuses what cannot be stored before anything has changed."""

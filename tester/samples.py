@@ -4,8 +4,10 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from gateway.calls.parties import Direction
 from gateway.calls.record import CallRecord
-from gateway.ports import EnterpriseConfig, IncomingEvent, LineConfig, ManagerConfig, Shown
+from gateway.calls.report import CallReport, ReportKind
+from gateway.ports import CustomerProfile, EnterpriseConfig, IncomingEvent, LineConfig, ManagerConfig, NamedCustomer, Shown
 
 NUMBER = "0367"
 BOT = "123456:TEST"
@@ -63,6 +65,27 @@ def message(call_id: int, chat_id: int = 1001, **changes: Any) -> Shown:
         "updated_at": NOON,
     }
     return Shown(**{**values, **changes})
+
+
+def report(kind: ReportKind = ReportKind.DIAL, call_id: int = 1, **changes: Any) -> CallReport:
+    """What a CRM is told of an incoming call that began `call_id` seconds after noon."""
+    values: dict[str, Any] = {
+        "kind": kind,
+        "call_id": call_id,
+        "unique_id": f"{call_id}.1",
+        "direction": Direction.INCOMING,
+        "phone": "375290001234",
+        "line": "0001363",
+        "extensions": ("150", "151"),
+        "started_at": NOON + timedelta(seconds=call_id),
+    }
+    return CallReport(**{**values, **changes})
+
+
+def named(phone: str = "375290001234", *, at: datetime = NOON, is_primary: bool = True, **profile: Any) -> NamedCustomer:
+    """A name that RetailCRM gave."""
+    values: dict[str, Any] = {"last_name": "Иванов", "first_name": "Иван", "source": "retailcrm"}
+    return NamedCustomer(phone=phone, profile=CustomerProfile(**{**values, **profile}), at=at, is_primary=is_primary)
 
 
 def enterprise(number: str = NUMBER, **changes: Any) -> EnterpriseConfig:

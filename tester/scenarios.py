@@ -17,18 +17,21 @@ from tester.pbx import Host, Posted, incoming, internal
 class Cast:
     """Who takes part: the customer's number, the line, the extensions in the order in which the scenario asks for them.
 
-    `names` are those that the chat knows, `Петрова А. И.` by extension; an extension without one is shown bare.
+    `names` are those that the chat knows, `Петрова А. И.` by extension; an extension without one is shown bare, and so is a customer
+    without `customer_name`.
     """
 
     phone: str
     trunk: str
     extensions: tuple[str, ...]
     names: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    customer_name: str = ""
 
     @property
     def customer(self) -> str:
         """The customer as the chat shows him."""
-        return display(self.phone) or "Номер не определен"
+        number = display(self.phone) or "Номер не определен"
+        return f"{number} ({self.customer_name})" if self.customer_name else number
 
     def shown(self, extension: str) -> str:
         """An extension as the chat shows it."""

@@ -13,6 +13,7 @@ import trio
 
 from cache.directory import Directory
 from gateway.cards.board import Board, Timing
+from gateway.crm.registry import Crms
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
 from gateway.nurseries.clock import TrioClock
@@ -80,15 +81,24 @@ class House:
     drain_seconds: float = 10.0
     updates: BotUpdates = BotUpdates.OFF
     timing: Timing = attrs.field(factory=Timing)
+    crms: Crms = attrs.field(factory=lambda: Crms({}))
+    crm_timeout_seconds: float = 2.0
+    enrichment_budget_seconds: float = 0.3
     seen_store: Store | None = None
     directory: Directory = attrs.field(factory=Directory)
     notify: trio.Event = attrs.field(factory=trio.Event)
+    changed: list[str] = attrs.field(factory=list[str])
     board: type[Board] = Board
     notices: Notices | None = None
     running: Running | None = None
 
     async def configure(self, *enterprises: EnterpriseConfig) -> None:
         await self.store.upsert_enterprises(enterprises)
+        self.tell(*(enterprise.number for enterprise in enterprises))
+
+    def tell(self, *numbers: str) -> None:
+        """A notice of a change of each of these enterprises, as the triggers of the database give it; "" is that of a truncation."""
+        self.changed += numbers
         self.notify.set()
 
     def service(self) -> Service:
@@ -113,6 +123,9 @@ class House:
                 public_base_url="https://gateway.test",
                 drain_seconds=self.drain_seconds,
                 retention_days=90,
+                crm_timeout_seconds=self.crm_timeout_seconds,
+                enrichment_budget_seconds=self.enrichment_budget_seconds,
+                crms=self.crms,
                 patience=Patience(jitter=lambda: 1.0),
                 jitter=lambda: 1.0,
             )
@@ -136,12 +149,14 @@ class House:
         return Process(service, self.running, scope, ended)
 
     @asynccontextmanager
-    async def _notices(self) -> AsyncGenerator[AsyncIterable[object]]:
-        async def each() -> AsyncGenerator[object]:
+    async def _notices(self) -> AsyncGenerator[AsyncIterable[str]]:
+        async def each() -> AsyncGenerator[str]:
             while True:
                 await self.notify.wait()
                 self.notify = trio.Event()
-                yield "changed"
+                changed, self.changed = self.changed, []
+                for number in changed:
+                    yield number
 
         notices = each()
         try:

@@ -106,6 +106,8 @@ def test_a_personal_phone_is_kept_as_digits() -> None:
 
 
 HEAD = 'enterprise "0367"'
+OWN = "[enterprise.integrations.own]\nenabled = true\n"
+GOOD_SECRET = "a-secret-of-the-own-crm-1"
 NOT_A_NUMBER = "must be text, not a number (leading zeros would be lost): put it in quotes"
 
 
@@ -147,6 +149,28 @@ NOT_A_NUMBER = "must be text, not a number (leading zeros would be lost): put it
         ),
         ("[enterprise.integrations.uon]\nx = [1.0, nan]", f"{HEAD}, table integrations.uon: x[1]: must be a finite number"),
         ('[enterprise.integrations.uon]\nx = "\\u0000"', f"{HEAD}, table integrations.uon: x: has a NUL character in it"),
+        (
+            f'{OWN}secret = "{GOOD_SECRET}"\ncolour = "red"\nurl = "https://crm.example/calls"',
+            f'{HEAD}, table integrations.own: unknown key "colour"',
+        ),
+        (f'{OWN}secret = "{GOOD_SECRET}"', f"{HEAD}, table integrations.own: url: is missing"),
+        (f'{OWN}url = "https://crm.example/calls"', f"{HEAD}, table integrations.own: secret: is missing"),
+        (
+            f'{OWN}secret = "{GOOD_SECRET}"\nurl = "crm.example/calls"',
+            f"{HEAD}, table integrations.own: url: must be an address as in https://crm.example/calls",
+        ),
+        (
+            f'{OWN}secret = "{GOOD_SECRET}"\nurl = "https://user:HUSH@crm.example/calls"',
+            f"{HEAD}, table integrations.own: url: must have no user and password in it",
+        ),
+        (
+            f'{OWN}url = "https://crm.example/calls"\nsecret = "HUSH"',
+            f"{HEAD}, table integrations.own: secret: must have at least 24 characters, or whsec_ and the base64 of at least 24 bytes",
+        ),
+        (
+            '[enterprise.integrations.own]\nenabled = false\nurl = "https://127.1/"',
+            f"{HEAD}, table integrations.own: url: must have its address spelled with four decimal numbers",
+        ),
         ('[[enterprise.line]]\nname = "A1"', f"{HEAD}, table line 1: id: is missing"),
         (
             "[[enterprise.line]]\nid = 1363",
@@ -209,6 +233,22 @@ NOT_A_NUMBER = "must be text, not a number (leading zeros would be lost): put it
 )
 def test_what_is_wrong_is_one_line_that_names_table_and_key(tmp_path: Path, more: str, error: str) -> None:
     assert errors_of(tmp_path, f"{LEAST}{more}\n") == [error]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"enabled": True, "url": "https://crm.example/calls?key=1", "secret": GOOD_SECRET},
+        # Whether private addresses are allowed is known to the gateway that runs, not to the file.
+        {"enabled": True, "url": "http://192.168.0.7:8080/calls", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+        {"enabled": True, "url": f"https://crm.example/{'a' * 1000}", "secret": GOOD_SECRET},
+        {"enabled": False},
+        {},
+    ],
+)
+def test_good_and_switched_off_tables_of_the_own_crm_are_kept_as_given(table: dict[str, Any]) -> None:
+    (enterprise,) = parse_configuration({"enterprise": [{"number": "0367", "token": "t", "integrations": {"own": table}}]})
+    assert enterprise.integrations == {"own": table}
 
 
 def test_all_errors_are_told_at_once(tmp_path: Path) -> None:

@@ -21,13 +21,22 @@ from gateway.demo.enterprise import ENTERPRISE, PARTS
 from gateway.demo.stage import Stage, differences, invitation
 from telegram_client.api import BotApi
 from telegram_client.http import HttpClient
+from tester.fakes.own_crm import OwnCrmReceiver
 from tester.fakes.telegram import FakeTelegram
 
 FINALS = (
-    "✅ Завершен: +375 (29) 000-11-01 ↔ Сидоров П. И. (152), 00:12",
-    "❌ Не отвечен: +375 (29) 000-11-02 → Ковалёв И. О. (150), Петрова А. И. (151)",
+    "✅ Завершен: +375 (29) 000-11-01 (Орлова Дарья Сергеевна) ↔ Сидоров П. И. (152), 00:12",
+    "❌ Не отвечен: +375 (29) 000-11-02 (ООО «Липа») → Ковалёв И. О. (150), Петрова А. И. (151)",
     "✅ Завершен: +375 (29) 000-11-03 ↔ Сидоров П. И. (152), 00:18",
     "✅ Завершен (внутр.): Ковалёв И. О. (150) ↔ Сидоров П. И. (152), 00:08",
+)
+TOLD = (
+    "call.dial incoming +375290001101 150, 151, 152",
+    "call.hangup incoming +375290001101 152, 12 s",
+    "call.dial incoming +375290001102 150, 151",
+    "call.hangup incoming +375290001102 150, 151",
+    "call.dial incoming +375290001103 151",
+    "call.hangup incoming +375290001103 152, 18 s",
 )
 TRANSFER = "🔀 Петрова А. И. (151) → Сидоров П. И. (152)"
 # Far above what it takes; only a hanging demo comes to it.
@@ -72,7 +81,9 @@ def test_the_fast_demo_ends_with_the_finals_of_its_calls_in_both_chats_and_leave
     demo = started("--fast")
     output, errors = demo.communicate(timeout=GIVE_UP_SECONDS)
     assert (demo.returncode, errors) == (0, "")
-    _, *chats = re.split(r"^chat (?:\d+)$", output, flags=re.MULTILINE)
+    chats_part, told = output.split("the enterprise's own CRM heard\n")
+    assert sorted(line.strip() for line in told.splitlines()) == sorted(TOLD)
+    _, *chats = re.split(r"^chat (?:\d+)$", chats_part, flags=re.MULTILINE)
     assert len(chats) == 2
     for chat in chats:
         messages = [message.strip().splitlines() for message in chat.strip().split("\n\n")]
@@ -209,10 +220,20 @@ async def test_without_a_terminal_every_change_is_lines_of_text(autojump_clock: 
 
 def test_the_example_commands_are_whole_shell_commands_with_the_token_of_the_demo(tmp_path: Path) -> None:
     stage = Stage(
-        fake=FakeTelegram(), public_url="http://127.0.0.1:8000", internal_url="http://127.0.0.1:8020", log_dir=tmp_path, console=Console()
+        fake=FakeTelegram(),
+        crm=OwnCrmReceiver("a secret of nobody at all"),
+        public_url="http://127.0.0.1:8000",
+        internal_url="http://127.0.0.1:8020",
+        log_dir=tmp_path,
+        console=Console(),
     )
     commands = [shlex.split(line) for line in invitation(stage) if line.startswith("curl")]
-    assert [command[3] for command in commands] == ["http://127.0.0.1:8000/dial", "http://127.0.0.1:8000/hangup"]
-    bodies = [json.loads(command[-1]) for command in commands]
+    assert [command[3] for command in commands] == [
+        "http://127.0.0.1:8000/dial",
+        "http://127.0.0.1:8000/hangup",
+        "http://127.0.0.1:8020/customer-name/demo/375290001101",
+        "http://127.0.0.1:8020/stats",
+    ]
+    bodies = [json.loads(command[-1]) for command in commands[:2]]
     assert {body["Token"] for body in bodies} == {ENTERPRISE.token}
     assert len({body["UniqueId"] for body in bodies}) == 1

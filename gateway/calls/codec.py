@@ -123,6 +123,10 @@ def _time(value: object, zone: tzinfo) -> datetime | None:
         usual = len(text) == 19 and text[4] == text[7] == "-" and text[10] == " " and text[13] == text[16] == ":"
         if usual:
             return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
+        if text[10:11] == "T":
+            # Hosts do not, but those who pass webhooks on may write times so, with or without a zone.
+            iso = datetime.fromisoformat(text)
+            return (iso if iso.tzinfo is not None else iso.replace(tzinfo=zone)).astimezone(UTC)
         return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -184,7 +184,7 @@ def _profile_of_event(event: Dial | Hangup) -> Profile | None:
     if is_internal(event.caller):
         # The caller is told apart, so what stands among the extensions is who is called.
         called = (*event.extensions, event.phone, event.connected)
-    ours = (event.caller, event.internal_code, *event.extensions, event.connected)
+    ours = (event.caller, event.internal_code, *event.extensions, event.connected, event.phone)
     return Profile(
         direction=direction,
         primary=event.unique_id,
@@ -225,7 +225,9 @@ def _direction_by_numbers(event: Dial | Hangup, *, among_us: bool) -> Direction 
     asks_outside = any(is_outside(number) for number in event.extensions)
     if is_internal(event.caller) or (is_internal(event.phone) and not is_outside(event.caller)):
         return None if among_us and not asks_outside else Direction.OUTGOING
-    return Direction.INCOMING
+    # A withheld number is possible; a call of which nothing at all is known is none.
+    known = (event.phone, event.caller, event.connected, event.internal_code, *event.extensions)
+    return Direction.INCOMING if any(known) else None
 
 
 def _extensions_of_event(event: Dial | Hangup) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
-"""The invented enterprise: people, a line, two subscribers, and who takes part in which call."""
+"""The invented enterprise: people, a line, two subscribers, customers it knows, and who takes part in which call."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import attrs
 
-from gateway.ports import EnterpriseConfig, LineConfig, ManagerConfig
+from gateway.ports import CustomerProfile, EnterpriseConfig, LineConfig, ManagerConfig
 from tester.scenarios import ANSWERED, INTERNAL, MISSED, SCENARIOS, TRANSFERRED, Cast, Final, Scenario
 
 LINE = "0001363"
@@ -27,6 +27,15 @@ ENTERPRISE = EnterpriseConfig(
 )
 # As the chat is to show them, written down on its own: what is expected is not computed by what is checked.
 _NAMES: Mapping[str, str] = MappingProxyType({"150": "Ковалёв И. О.", "151": "Петрова А. И.", "152": "Сидоров П. И."})
+# Whom the enterprise knows when the demo begins; the third caller is new to it.
+_PERSON, _COMPANY, _STRANGER = "375290001101", "375290001102", "375290001103"
+CUSTOMERS: Mapping[str, CustomerProfile] = MappingProxyType(
+    {
+        _PERSON: CustomerProfile(last_name="Орлова", first_name="Дарья", middle_name="Сергеевна"),
+        _COMPANY: CustomerProfile(enterprise_name="ООО «Липа»"),
+    }
+)
+_CUSTOMER_NAMES: Mapping[str, str] = MappingProxyType({_PERSON: "Орлова Дарья Сергеевна", _COMPANY: "ООО «Липа»"})
 
 
 @attrs.frozen
@@ -48,13 +57,14 @@ class Part:
 
 
 def _part(key: str, phone: str, *extensions: str) -> Part:
-    return Part(SCENARIOS[key], Cast(phone=phone, trunk=LINE, extensions=extensions, names=_NAMES))
+    cast = Cast(phone=phone, trunk=LINE, extensions=extensions, names=_NAMES, customer_name=_CUSTOMER_NAMES.get(phone, ""))
+    return Part(SCENARIOS[key], cast)
 
 
 PARTS = (
-    _part(ANSWERED, "375290001101", "150", "151", "152"),
-    _part(MISSED, "375290001102", "150", "151"),
-    _part(TRANSFERRED, "375290001103", "151", "152"),
+    _part(ANSWERED, _PERSON, "150", "151", "152"),
+    _part(MISSED, _COMPANY, "150", "151"),
+    _part(TRANSFERRED, _STRANGER, "151", "152"),
     _part(INTERNAL, "", "150", "152"),
 )
 """In the order of playing. Every customer has a number of his own, so that finals can be told apart."""

@@ -33,6 +33,8 @@ IN_ORDER = (ReportKind.DIAL, ReportKind.HANGUP)
 RECORD_SECONDS = 2.0
 # Times go through the database and back, and come out a little different.
 EARLY_SECONDS = 0.05
+# Another chain is sending this very push, which takes a few seconds at most.
+LOOK_AGAIN_SECONDS = 1.0
 
 SWITCHED_OFF = Outcome(outcome=OutcomeClass.NOTHING_TO_DO, reason="the enterprise or its integration is switched off")
 
@@ -71,9 +73,16 @@ async def work_off(room: ChainRoom, desk: Desk, chain: ChainKey) -> float | None
             seconds = max((push.next_at - room.clock()).total_seconds(), desk.paused_until - trio.current_time())
             if seconds > EARLY_SECONDS:
                 return seconds
-            wait = await _try(room, desk, chain, push)
+            if push.push_id in desk.pushing:
+                return LOOK_AGAIN_SECONDS
+            desk.pushing.add(push.push_id)
+            try:
+                wait = await _try(room, desk, chain, push)
+            finally:
+                desk.pushing.discard(push.push_id)
             if wait is not None:
                 return wait
+            desk.settled_pushes += 1
         desk.settle(chain, kind)
     return None
 
@@ -181,8 +190,8 @@ def _tell(room: ChainRoom, desk: Desk, push: Push, outcome: Outcome, state: Push
         room.metrics.push_dead(key.crm, problem)
         if desk.tell(outcome.problem):
             log.warning(
-                "enterprise %s: %s does not get the %s of call %d, given up after %d tries: %s (%s): %s; what to do: %s. "
-                "Others with this problem are only counted until it works again",
+                "enterprise %s: %s does not get the %s of call %d, tries: %d: %s (%s): %s; what to do: %s "
+                "[others with this problem are only counted until it works again]",
                 key.enterprise_number,
                 key.crm,
                 key.kind.value,

@@ -45,7 +45,7 @@ class Delivery:
 
     # ------------------------------------------------------------------ for the lanes
 
-    def want(self, enterprise: EnterpriseConfig, change: CardChange) -> None:
+    def want(self, enterprise: EnterpriseConfig, change: CardChange) -> Card:
         """The card of a call is to be this from now on. Nobody is told yet: `visit` those who are, then say `spread`."""
         card = self._cards.get(change.call_id)
         if card is None:
@@ -56,6 +56,7 @@ class Delivery:
         if change.view is None:
             # Absorbed: no board will ever drop it, so it goes by itself when its messages are gone.
             card.is_forgotten = True
+        return card
 
     def recall(self, enterprise_number: str, call_ids: Iterable[int], rows: Sequence[Shown]) -> None:
         """These calls are in memory again; `rows` is what the database knows to be shown of them."""

@@ -12,7 +12,8 @@ from gateway.calls.report import ReportKind
 from gateway.crm.base import Problem
 from gateway.ports import PushKey
 
-FIRST_PLACES = 6
+# Of the eight connections that a target has (`gateway.crm.http`) two are left to those who ask it for names.
+FIRST_PLACES = 4
 RETRY_PLACES = 2
 PLACES = FIRST_PLACES + RETRY_PLACES
 # Together all desks have so many requests under way, or one each where there are more desks than that: a process has 1,024 descriptors by
@@ -42,6 +43,8 @@ class Desk:
     def __init__(self) -> None:
         # How many pushes may be pending, and which kinds of each call.
         self.owed_pushes = 0
+        # How many were done or given up here.
+        self.settled_pushes = 0
         self._owed: dict[ChainKey, set[ReportKind]] = {}
         self._first: dict[ChainKey, None] = {}
         self._retries: dict[ChainKey, None] = {}
@@ -53,6 +56,8 @@ class Desk:
         # Problems whose dead letters have been told, and how many came after the telling.
         self._told: dict[Problem | None, int] = {}
         self.paused_until = float("-inf")
+        # The ids of the pushes under way. Calls that become one bring their pushes along: then two chains know the same push.
+        self.pushing: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Desk {len(self._owed)} calls, {len(self._first)} first, {len(self._retries)} retries, {len(self._running)} under way>"

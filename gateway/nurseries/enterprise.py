@@ -4,9 +4,7 @@ import logging
 from datetime import tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from gateway.cards.names import FullName, Names
 from gateway.cards.policy import FinalMode
-from gateway.cards.view import CallView, PartyKind
 from gateway.ports import EnterpriseConfig
 
 log = logging.getLogger(__name__)
@@ -33,16 +31,3 @@ def final_mode_of(config: EnterpriseConfig) -> FinalMode:
 def line_rules_of(config: EnterpriseConfig) -> dict[str, str]:
     """The transforms of incoming numbers by line."""
     return {line.line_id: line.incoming_transform for line in config.lines if line.incoming_transform}
-
-
-def names_of(config: EnterpriseConfig, view: CallView) -> Names:
-    """The names that the configuration itself knows for this card: of the line and of its managers."""
-    parties = (*view.people, *view.transfers, *((view.caller,) if view.caller else ()))
-    extensions = {party.number for party in parties if party.kind is PartyKind.EXTENSION}
-    managers = {
-        manager.extension: FullName(last_name=manager.last_name, first_name=manager.first_name, middle_name=manager.middle_name)
-        for manager in config.managers
-        if manager.extension in extensions
-    }
-    line = next((line for line in config.lines if line.line_id == view.line), None) if view.line else None
-    return Names(managers=managers, line=line.name if line else None, line_operator=line.operator if line else None)

@@ -1,36 +1,55 @@
 """The listener: the configuration in memory follows the one in the database.
 
-PostgreSQL tells of every change by NOTIFY. What was changed while nobody listened is found by reading everything again after each connect.
+PostgreSQL tells of every change by NOTIFY, with the number of the enterprise. What was changed while nobody listened is found by reading
+everything again after each connect.
 """
 
 import logging
 from collections.abc import AsyncIterable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import trio
 
-from cache.directory import Directory
-from gateway.errors import StoreUnavailable
+from cache.configurations import Configurations
+from gateway.errors import StoreRejected, StoreUnavailable
 from gateway.nurseries.patience import Patience
-from gateway.ports import Store
 
 log = logging.getLogger(__name__)
 
-# Connects, listens, and gives one item for each notification that comes; ends with `StoreUnavailable` when the connection does.
-Notices = Callable[[], AbstractAsyncContextManager[AsyncIterable[object]]]
+# Connects, listens, and gives the payload of each notification that comes: the number of an enterprise, "" when it may be any. Ends with
+# `StoreUnavailable` when the connection does.
+Notices = Callable[[], AbstractAsyncContextManager[AsyncIterable[str]]]
+
+# When more enterprises than this have changed at once, everything is read: one statement instead of so many.
+MOST_AT_ONCE = 50
 
 
 class Listener:
-    """Keeps `directory` up to date and calls `on_change` after each reading."""
+    """Keeps `configurations` up to date.
+
+    `on_reload` is called with the number of an enterprise that was read, `on_refresh` when everything was; `on_connect` comes after that
+    when nobody had listened before, so that other things may have been missed too.
+    """
 
     def __init__(
-        self, *, store: Store, directory: Directory, notices: Notices, patience: Patience, on_change: Sequence[Callable[[], None]]
+        self,
+        *,
+        configurations: Configurations,
+        notices: Notices,
+        patience: Patience,
+        on_reload: Sequence[Callable[[str], None]] = (),
+        on_refresh: Sequence[Callable[[], None]] = (),
+        on_connect: Sequence[Callable[[], None]] = (),
     ) -> None:
-        self._store = store
-        self._directory = directory
+        self._configurations = configurations
         self._notices = notices
         self._patience = patience
-        self._on_change = on_change
+        self._on_reload = on_reload
+        self._on_refresh = on_refresh
+        self._on_connect = on_connect
+        # The enterprises that have changed and are not read yet; bounded by `MOST_AT_ONCE`, beyond which "" stands for all.
+        self._changed: set[str] = set()
         self._is_stale = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -39,7 +58,9 @@ class Listener:
         while True:
             try:
                 async with self._notices() as notices:
-                    await self._read()
+                    await self.refresh()
+                    for call in self._on_connect:
+                        call()
                     task_status.started()
                     task_status = trio.TASK_STATUS_IGNORED
                     if failures:
@@ -52,14 +73,24 @@ class Listener:
                     log.warning("nobody tells of changes of the configuration, trying again: %s", exc)
             await trio.sleep(self._patience.backoff.delay_seconds(max(failures, 1), self._patience.jitter()))
 
-    async def _follow(self, notices: AsyncIterable[object]) -> None:
-        """Loading a file of many enterprises gives a notice for each: while one reading runs they gather, and cost one more."""
+    async def refresh(self) -> None:
+        """Read everything. Raises: `StoreUnavailable`, `StoreRejected`; nothing has changed then."""
+        await self._configurations.refresh()
+        for call in self._on_refresh:
+            call()
+
+    async def _follow(self, notices: AsyncIterable[str]) -> None:
+        """Loading a file of many enterprises gives a notice for each: while one reading runs they gather, each enterprise once."""
+        self._changed.clear()
         self._is_stale = trio.Event()
         broken: StoreUnavailable | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read_when_stale)
             try:
-                async for _ in notices:
+                async for number in notices:
+                    self._changed.add(number)
+                    if len(self._changed) > MOST_AT_ONCE:
+                        self._changed = {""}
                     self._is_stale.set()
             except StoreUnavailable as exc:
                 # Raised below, outside of the nursery, which would wrap it in a group.
@@ -72,9 +103,19 @@ class Listener:
         while True:
             await self._is_stale.wait()
             self._is_stale = trio.Event()
-            await self._patience.with_store("configuration", self._read)
+            changed, self._changed = self._changed, set()
+            if "" in changed:
+                await self._patience.with_store("configuration", self.refresh)
+                continue
+            for number in sorted(changed):
+                await self._reload(number)
 
-    async def _read(self) -> None:
-        self._directory.replace(await self._store.enterprises())
-        for call in self._on_change:
-            call()
+    async def _reload(self, number: str) -> None:
+        try:
+            await self._patience.with_store("configuration of an enterprise", partial(self._configurations.reload, number))
+        except StoreRejected as exc:
+            # Anybody who may log in to the database may send a notice, with anything in it.
+            log.error("a notice of a changed configuration cannot be followed: %s", exc)
+            return
+        for call in self._on_reload:
+            call(number)

@@ -1,8 +1,8 @@
 """Living messages as they are held in memory: what a call's card is to say, and what each chat has of it. No I/O.
 
-Memory: a card is about 2 KB with its view and text, a slot about 1 KB. 1,000 open calls with 5 subscribers are 7 MB. Both go when the call
-has been dropped by its board and nothing of it is owed any more, so what is held is bounded by the open calls and by what Telegram has not
-taken yet.
+Memory: a card is about 3 KB with its view, names and text, a slot about 1 KB. 1,000 open calls with 5 subscribers are 8 MB. Both go when
+the call has been dropped by its board and nothing of it is owed any more, so what is held is bounded by the open calls and by what Telegram
+has not taken yet.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,8 @@ from gateway.cards.board import CardChange
 from gateway.cards.policy import Living, Wanted, wanted
 from gateway.cards.text import render
 from gateway.cards.view import Stage
-from gateway.nurseries.enterprise import names_of, zone_of
+from gateway.nurseries.enterprise import zone_of
+from gateway.nurseries.naming import Naming
 from gateway.ports import EnterpriseConfig, Shown
 
 
@@ -31,7 +32,7 @@ class Card:
 
     `event_id`: the last event that it stands for; `marked_event_id`: up to where the log says so (`call_events.telegram_sent`).
     `queued`: its slots that wait for, or are in, the hands of a courier. `spreads`: events that have not yet reached all recipients.
-    `unpaid`: something cannot be delivered by this process (a rejected bot) and stays owed in the database.
+    `unpaid`: something cannot be delivered by this process (a rejected bot) and stays owed in the database. `naming`: the names so far.
     """
 
     enterprise: EnterpriseConfig
@@ -45,6 +46,7 @@ class Card:
     is_shown: bool = False
     is_forgotten: bool = False
     then: Callable[[int], None] | None = attrs.field(default=None, repr=False)
+    naming: Naming = attrs.field(factory=Naming, repr=False)
     _wanted: Wanted | None = attrs.field(default=None, init=False, repr=False)
 
     @property
@@ -69,6 +71,10 @@ class Card:
         self.is_shown = False
         self._wanted = None
 
+    def rename(self) -> None:
+        """Its names have changed: the same state of the call in other words."""
+        self._wanted = None
+
     def wanted(self) -> Wanted | None:
         """What the card says now, None when its message has to go.
 
@@ -76,7 +82,7 @@ class Card:
         """
         view = self.change.view
         if self._wanted is None and view is not None:
-            text = render(view, names_of(self.enterprise, view), self.enterprise.language, zone_of(self.enterprise))
+            text = render(view, self.naming.names_for(view), self.enterprise.language, zone_of(self.enterprise))
             self._wanted = wanted(text, view.stage, answered=view.answered)
         return self._wanted
 

@@ -67,41 +67,41 @@ class Outbox:
         self._agenda = Agenda()
         self._paused: set[Desk] = set()
         self._scopes: set[trio.CancelScope] = set()
+        self._started = False
         self._draining = False
         self._closing = False
         self._wake = trio.Event()
         self._quiet = trio.Event()
-        self.tried_chains = 0
 
     def __repr__(self) -> str:
         return f"<Outbox {self.waiting_pushes} pushes waiting, {self.running_chains} chains under way>"
 
     def take(self, keys: Iterable[PushKey]) -> None:
         """These are owed, and that is committed. Does not wait; what has been done meanwhile costs a look into the store."""
-        touched: dict[Desk, None] = {}
-        for key in keys:
-            chain = _chain_of(key)
-            desk = self._desk(chain)
-            if desk.owe(chain, key.kind):
-                desk.line_up(chain, is_retry=False)
-                touched[desk] = None
-        for desk in touched:
-            self._begin(desk)
+        self._line_up(keys, is_retry=False)
 
     async def revive(self, enterprise_number: str) -> Sequence[PushKey]:
-        """The dead letters of this enterprise are tried again, from the first try on. Which ones. Raises: as `Store.revive_pushes`."""
+        """The dead letters of this enterprise are tried again, as if they had not been tried; news go before them. Which ones.
+
+        Raises: as `Store.revive_pushes`.
+        """
         keys = await self._room.store.revive_pushes(enterprise_number, at=self._room.clock())
         for (number, _), desk in self._desks.items():
             if number == enterprise_number:
                 # Whoever asks for it wants to read of it if it fails again.
                 desk.works()
-        self.take(keys)
+        self._line_up(keys, is_retry=True)
         return keys
 
     @property
     def waiting_pushes(self) -> int:
         """Pushes that may be pending, as far as they are known here."""
         return sum(desk.owed_pushes for desk in self._desks.values())
+
+    @property
+    def settled_pushes(self) -> int:
+        """Pushes that were done or given up since the start of the process."""
+        return sum(desk.settled_pushes for desk in self._desks.values())
 
     def waiting(self, enterprise_number: str) -> Mapping[str, int]:
         """The same of one enterprise, by CRM."""
@@ -130,7 +130,13 @@ class Outbox:
     # ------------------------------------------------------------------ the worker
 
     async def run(self) -> None:
-        """Push what the last process left, then whatever has its time. Waits for the database as long as it takes."""
+        """Push what the last process left, then whatever has its time. Waits for the database as long as it takes.
+
+        Begin it when the configuration is known: who has no CRM then is told nothing. What was put before has waited for this.
+        """
+        self._started = True
+        for desk in self._desks.values():
+            self._begin(desk)
         next_round_at = trio.current_time()
         while True:
             self._wake = trio.Event()
@@ -183,6 +189,17 @@ class Outbox:
 
     # ------------------------------------------------------------------ chains
 
+    def _line_up(self, keys: Iterable[PushKey], *, is_retry: bool) -> None:
+        touched: dict[Desk, None] = {}
+        for key in keys:
+            chain = _chain_of(key)
+            desk = self._desk(chain)
+            if desk.owe(chain, key.kind):
+                desk.line_up(chain, is_retry=is_retry)
+                touched[desk] = None
+        for desk in touched:
+            self._begin(desk)
+
     def _desk(self, chain: ChainKey) -> Desk:
         key = (chain.enterprise_number, chain.crm)
         desk = self._desks.get(key)
@@ -191,7 +208,7 @@ class Outbox:
         return desk
 
     def _begin(self, desk: Desk) -> None:
-        if self._closing:
+        if self._closing or not self._started:
             return
         if desk.paused_until > trio.current_time():
             self._paused.add(desk)
@@ -212,7 +229,6 @@ class Outbox:
             # No checkpoint since the last look: what is put from now on begins anew.
             desk.end(chain)
             self._scopes.discard(scope)
-        self.tried_chains += 1
         if wait is not None:
             self._agenda.put(chain, trio.current_time() + min(wait, LONGEST_SLEEP_SECONDS))
             self._wake.set()

@@ -30,6 +30,11 @@ class Recipients:
         self._changes += 1
         self._known.clear()
 
+    def refresh_of(self, enterprise_number: str) -> None:
+        """The same for one enterprise."""
+        self._changes += 1
+        self._known.pop(enterprise_number, None)
+
     def drop(self, bot_token: str, chat_id: int) -> None:
         """The chat is dead: it gets nothing from now on."""
         self._changes += 1

@@ -1,7 +1,7 @@
 """The service: the tree of nurseries, the order of start and of shutdown. It knows its rooms and none of the adapters behind them.
 
-    workers   listener, janitor, polls, gauges; the inner doors (health, figures), open all the time
-    └─ events   couriers, and one child for each card that has changed
+    workers   listener, janitor, polls, outbox, gauges; the inner doors (health, figures), open all the time
+    └─ events   couriers, one child for each card that has changed, and one for each call and CRM that is being told of it
        └─ laning   the lanes, which start those
           └─ writing   the journal, which feeds the lanes
              └─ front   the doors where events come in; they stop first
@@ -22,22 +22,30 @@ import attrs
 import trio
 
 from cache.directory import AmbiguousEnterprise, Directory
+from gateway.calls.report import CallReport
+from gateway.crm.base import CrmAdapter, CrmKind
+from gateway.crm.owing import owed_of
+from gateway.crm.registry import Crms
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bots
 from gateway.nurseries.clock import Clock
 from gateway.nurseries.conversation import Conversation
 from gateway.nurseries.delivery import Delivery
+from gateway.nurseries.enrichment import Enrichment
 from gateway.nurseries.event import Events
 from gateway.nurseries.janitor import keep_house
 from gateway.nurseries.journal import Journal
 from gateway.nurseries.lane import Calls, LaneRoom
 from gateway.nurseries.lanes import Lanes
 from gateway.nurseries.listener import Listener, Notices
+from gateway.nurseries.lookups import Lookups, make_lookups
 from gateway.nurseries.office import PostOffice
+from gateway.nurseries.outbox import Outbox
 from gateway.nurseries.patience import Patience
 from gateway.nurseries.polls import Polls
 from gateway.nurseries.recipients import Recipients
-from gateway.ports import EnterpriseConfig, Store
+from gateway.nurseries.refresh import keep_fresh
+from gateway.ports import EnterpriseConfig, Owed, Store
 from gateway.settings import BotUpdates
 from telegram_client.api import BotApi
 
@@ -79,6 +87,9 @@ class Outside:
     public_base_url: str = ""
     drain_seconds: float
     retention_days: int
+    crm_timeout_seconds: float
+    enrichment_budget_seconds: float
+    crms: Crms = attrs.field(factory=lambda: Crms({}))
     measure: Callable[[], None] = lambda: None
     patience: Patience = attrs.field(factory=Patience)
     jitter: Callable[[], float] = random.random
@@ -91,6 +102,9 @@ class Running:
     journal: Journal
     lanes: Lanes
     delivery: Delivery
+    outbox: Outbox
+    lookups: Lookups
+    enrichment: Enrichment
     polls: Polls
     listener: Listener
     replayed: bool = False
@@ -109,6 +123,8 @@ class Left:
     is_exact: bool
     finished_cards: int
     left_cards: int
+    finished_pushes: int
+    left_pushes: int
     open_calls: int
 
 
@@ -134,6 +150,7 @@ class Service:
             async with trio.open_nursery() as events:
                 async with trio.open_nursery() as laning:
                     running = self._compose(events, laning)
+                    await workers.start(running.lookups.run)
                     doors = outside.doors_of(running)
                     addresses = await _open(doors.inside, workers, trio.sleep_forever)
                     await self._start(running, workers)
@@ -146,7 +163,7 @@ class Service:
                             await self._stop.wait()
                             deadline = trio.current_time() + outside.drain_seconds
                             running.listening = False
-                            events_before, cards_before = running.lanes.processed_events, running.delivery.settled_cards
+                            before = running.lanes.processed_events, running.delivery.settled_cards, running.outbox.settled_pushes
                             # The doors finish the requests they have let in; what those bring is still stored.
                         running.journal.close()
                         writing.cancel_scope.deadline = deadline
@@ -154,15 +171,20 @@ class Service:
                     laning.cancel_scope.deadline = deadline
                 with trio.CancelScope(deadline=deadline):
                     await running.delivery.idle()
+                    await running.outbox.drain()
                 running.delivery.close()
+                running.outbox.close()
+                running.enrichment.close()
                 events.cancel_scope.deadline = trio.current_time() + LAST_WORDS_SECONDS
             self.left = Left(
-                finished_events=running.lanes.processed_events - events_before,
+                finished_events=running.lanes.processed_events - before[0],
                 left_events=running.lanes.left_events,
                 # Of the batch that a cut journal was writing nobody knows; its hosts were not answered 200.
                 is_exact=not running.lanes.behind and not writing.cancel_scope.cancelled_caught,
-                finished_cards=running.delivery.settled_cards - cards_before,
+                finished_cards=running.delivery.settled_cards - before[1],
                 left_cards=running.delivery.waiting_cards,
+                finished_pushes=running.outbox.settled_pushes - before[2],
+                left_pushes=running.outbox.waiting_pushes,
                 open_calls=running.lanes.open_calls,
             )
             workers.cancel_scope.cancel()
@@ -173,14 +195,38 @@ class Service:
         recipients = Recipients(outside.store, patience=outside.patience)
         office = PostOffice(store=outside.store, clock=outside.clock, patience=outside.patience, metrics=outside.metrics)
         delivery = Delivery(office=office, bots=outside.bots, recipients=recipients, nursery=events)
+        outbox = Outbox(
+            store=outside.store,
+            clock=outside.clock,
+            patience=outside.patience,
+            metrics=outside.metrics,
+            adapter_of=lambda number, crm: _adapter_of(outside, number, crm),
+            timeout_seconds=outside.crm_timeout_seconds,
+            jitter=outside.jitter,
+            nursery=events,
+        )
+        lookups = make_lookups(
+            store=outside.store,
+            directory=outside.directory,
+            crms=outside.crms,
+            clock=outside.clock,
+            metrics=outside.metrics,
+            crm_timeout_seconds=outside.crm_timeout_seconds,
+        )
+        enrichment = Enrichment(
+            lookups=lookups, store=outside.store, metrics=outside.metrics, budget_seconds=outside.enrichment_budget_seconds
+        )
         room = LaneRoom(
             store=outside.store,
             delivery=delivery,
-            events=Events(delivery=delivery, recipients=recipients, nursery=events),
+            events=Events(delivery=delivery, recipients=recipients, enrichment=enrichment, nursery=events),
             clock=outside.clock,
             patience=outside.patience,
             board_of=outside.board_of,
             config_of=lambda number: _config_of(outside.directory, number),
+            owed_of=lambda config, report: _owed_of(outside.crms, config, report),
+            push=outbox.take,
+            named_of=enrichment.named_of,
         )
         lanes = Lanes(room, laning)
         journal = Journal(outside.store, on_stored=lanes.put, on_doubt=lanes.look_again, metrics=outside.metrics)
@@ -201,20 +247,32 @@ class Service:
             public_base_url=outside.public_base_url,
         )
         listener = Listener(
-            store=outside.store,
-            directory=outside.directory,
+            configurations=lookups.configurations,
             notices=outside.notices,
             patience=outside.patience,
-            on_change=(recipients.refresh, polls.refresh, lanes.look_everywhere),
+            on_reload=(recipients.refresh_of, lambda _: polls.refresh()),
+            on_refresh=(recipients.refresh, polls.refresh),
+            on_connect=(lanes.look_everywhere,),
         )
-        return Running(journal=journal, lanes=lanes, delivery=delivery, polls=polls, listener=listener)
+        return Running(
+            journal=journal,
+            lanes=lanes,
+            delivery=delivery,
+            outbox=outbox,
+            lookups=lookups,
+            enrichment=enrichment,
+            polls=polls,
+            listener=listener,
+        )
 
     async def _start(self, running: Running, workers: trio.Nursery) -> None:
         workers.start_soon(self._gauge, running)
         await self._await_migrations()
         await workers.start(running.listener.run)
+        workers.start_soon(self._keep_fresh, running)
         await running.lanes.start()
         running.replayed = True
+        workers.start_soon(running.outbox.run)
         workers.start_soon(running.polls.run)
         workers.start_soon(self._keep_house)
 
@@ -227,6 +285,9 @@ class Service:
                 told = True
             await trio.sleep(MIGRATIONS_SECONDS)
 
+    async def _keep_fresh(self, running: Running) -> None:
+        await keep_fresh(running.listener.refresh, jitter=self._outside.jitter)
+
     async def _keep_house(self) -> None:
         outside = self._outside
         await keep_house(outside.store, clock=outside.clock, retention_days=outside.retention_days)
@@ -235,6 +296,7 @@ class Service:
         while True:
             self._outside.metrics.lanes_waiting(running.lanes.queued_events)
             self._outside.metrics.calls_open(running.lanes.open_calls)
+            self._outside.metrics.pushes_waiting(running.outbox.waiting_pushes)
             self._outside.measure()
             await trio.sleep(GAUGE_SECONDS)
 
@@ -252,18 +314,32 @@ def _config_of(directory: Directory, number: str) -> EnterpriseConfig | None:
     return config if config is not None and config.number == number else None
 
 
+def _owed_of(crms: Crms, config: EnterpriseConfig, report: CallReport) -> Sequence[Owed]:
+    return owed_of(crms.enabled(config), report)
+
+
+def _adapter_of(outside: Outside, number: str, crm: str) -> CrmAdapter | None:
+    """None: not configured any more, switched off, or no CRM that this version knows. Raises: `CrmSettingsError`."""
+    config = _config_of(outside.directory, number)
+    if config is None or crm not in outside.crms.enabled(config):
+        return None
+    return outside.crms.adapter(config, CrmKind(crm))
+
+
 def _tell(left: Left, metrics: Metrics) -> None:
-    metrics.drained("finished", left.finished_events + left.finished_cards)
-    metrics.drained("left", left.left_events + left.left_cards)
+    metrics.drained("finished", left.finished_events + left.finished_cards + left.finished_pushes)
+    metrics.drained("left", left.left_events + left.left_cards + left.left_pushes)
     log.info(
-        "stopped: while stopping %d events were understood and %d cards brought; "
-        "left in the database: %s%d events, %d cards, %d calls open",
+        "stopped: while stopping %d events were understood, %d cards brought and %d reports to CRMs settled; "
+        "left in the database: %s%d events, %d cards, %d calls open, %d reports to CRMs",
         left.finished_events,
         left.finished_cards,
+        left.finished_pushes,
         "" if left.is_exact else "at least ",
         left.left_events,
         left.left_cards,
         left.open_calls,
+        left.left_pushes,
     )
 
 

@@ -31,6 +31,8 @@ DISCARD_SECONDS: Final = 1.0
 HANDLER_SECONDS: Final = 30.0
 # After an early answer Hypercorn closes the connection, which is at once; this only bounds a fault of ours.
 CLOSE_SECONDS: Final = 5.0
+# In the state of a scope: what the access log writes in the place of the path.
+SHOWN_PATH: Final = "gateway.shown_path"
 
 _log = logging.getLogger(__name__)
 

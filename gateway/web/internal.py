@@ -1,24 +1,67 @@
-"""The internal listener: health and figures. Loopback clients only."""
+"""The internal listener: health, figures, and the integration gateway. For programs on this machine only.
 
-from collections.abc import Sequence
-from ipaddress import IPv6Address, ip_address
-from typing import Final, cast
+This is the composition; each family of endpoints has its own module.
+"""
 
+import attrs
 from quart import Response, jsonify
+from quart_trio import QuartTrio
 
+from cache.configurations import Configurations
+from cache.customers import Customers
+from cache.directory import Directory
+from gateway.crm.checks import CHECKS
+from gateway.crm.registry import Crms
 from gateway.metrics import CONTENT_TYPE, Metrics
-from gateway.web.asgi import App, Receive, Scope, Send, answer_early
+from gateway.nurseries.clock import Clock
+from gateway.nurseries.outbox import Outbox
+from gateway.ports import Store
+from gateway.web.asgi import App
+from gateway.web.configs import ConfigDesk
+from gateway.web.customer_desk import CustomerDesk
+from gateway.web.details import answer_with_details
+from gateway.web.dispatch import DispatchDesk
+from gateway.web.enterprises import Enterprises
+from gateway.web.guards import DiscreetPaths, LoopbackOnly, NoForeignPages
 from gateway.web.health import Health
-from gateway.web.problems import Problem, error_answer
+from gateway.web.lookups import Lookups
+from gateway.web.message_cache import MessageCache
+from gateway.web.metadata import MetadataDesk
 from gateway.web.quart_errors import create_app, serve_patiently
+from gateway.web.telegram_messages import TelegramMessages
 
-_FORBIDDEN: Final = error_answer(Problem.FORBIDDEN, "this listener answers clients on this machine only")
+
+@attrs.frozen(kw_only=True)
+class Rooms:
+    """What the endpoints ask."""
+
+    store: Store
+    directory: Directory
+    configurations: Configurations
+    customers: Customers
+    crms: Crms
+    outbox: Outbox
+    clock: Clock
 
 
-def create_internal_app(*, health: Health, metrics: Metrics) -> App:
-    """`/health/live`, `/health/ready`, `/metrics`; 403 for everybody who is not on this machine."""
+def create_internal_app(*, health: Health, metrics: Metrics, rooms: Rooms) -> App:
+    """Everything of the internal listener; 403 for everybody who is not on this machine, and for pages of other sites in its browsers."""
     app = create_app("gateway.internal")
+    answer_with_details(app)
+    _add_probes(app, health, metrics)
+    enterprises = Enterprises(rooms.directory, rooms.configurations)
+    Lookups(enterprises=enterprises, configurations=rooms.configurations, health=health, clock=rooms.clock).add_to(app)
+    ConfigDesk(enterprises=enterprises, configurations=rooms.configurations, store=rooms.store).add_to(app)
+    MetadataDesk(enterprises=enterprises, configurations=rooms.configurations, clock=rooms.clock).add_to(app)
+    CustomerDesk(enterprises=enterprises, customers=rooms.customers, crms=rooms.crms, store=rooms.store, clock=rooms.clock).add_to(app)
+    DispatchDesk(enterprises=enterprises, crms=rooms.crms, store=rooms.store, outbox=rooms.outbox, clock=rooms.clock).add_to(app)
+    TelegramMessages(MessageCache()).add_to(app)
+    words = {part for rule in app.url_map.iter_rules() for part in rule.rule.split("/") if "<" not in part} | CHECKS.keys()
+    guarded = LoopbackOnly(NoForeignPages(serve_patiently(app)))
+    return DiscreetPaths(guarded, words=words, is_shown=enterprises.is_shown, is_hidden=enterprises.is_hidden)
 
+
+def _add_probes(app: QuartTrio, health: Health, metrics: Metrics) -> None:
     @app.get("/health/live")
     async def live() -> Response:
         return jsonify(status="ok")
@@ -33,34 +76,3 @@ def create_internal_app(*, health: Health, metrics: Metrics) -> App:
     @app.get("/metrics")
     async def figures() -> Response:
         return Response(metrics.exposition(), content_type=CONTENT_TYPE)
-
-    return LoopbackOnly(serve_patiently(app))
-
-
-class LoopbackOnly:
-    """Refuses whoever does not come over a loopback address. A forwarding header changes nothing: anybody can write one."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] == "http" and not _is_loopback(scope.get("client")):
-            await answer_early(receive, send, _FORBIDDEN)
-        else:
-            await self._app(scope, receive, send)
-
-
-def _is_loopback(client: object) -> bool:
-    """ASGI: (host, port), or None where the server does not know."""
-    if not isinstance(client, tuple | list) or not client:
-        return False
-    host = cast(Sequence[object], client)[0]
-    try:
-        address = ip_address(str(host).partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        # An IPv4 client of a dual-stack socket.
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback

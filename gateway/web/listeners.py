@@ -24,7 +24,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 
 from gateway.errors import GatewayError
-from gateway.web.asgi import App, Message, Receive, Scope, Send
+from gateway.web.asgi import SHOWN_PATH, App, Message, Receive, Scope, Send
 
 # Running requests get this long at shutdown; the longest wait of a webhook is its commit, 2.5 s.
 GRACEFUL_SECONDS: Final = 3.0
@@ -70,7 +70,7 @@ class _Log(Logger):
             client[0],
             time.strftime("%d/%b/%Y:%H:%M:%S %z"),
             request.get("method", "GET"),
-            request["raw_path"].decode("ascii", "replace"),
+            request["state"].get(SHOWN_PATH) or request["raw_path"].decode("ascii", "replace"),
             request["http_version"],
             status,
             size.decode("ascii", "replace"),

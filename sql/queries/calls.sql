@@ -1,13 +1,13 @@
 -- Calls: what the lane writes and what a restart reads.
 
 -- name: commit_step
--- Everything a step without merges writes, in one statement: outcomes, opened, released, records (a JSON array of rows).
+-- What every step writes, in one statement: outcomes, opened, released. Most steps write nothing else.
 -- LIMIT cuts nothing off: it makes the planner expect one row instead of ten and take the primary key event by event. Otherwise a plan made
 -- on a young table reads the whole table, and stays while the table grows (measured: 20 ms a step after a minute). For the same reason
 -- the enterprise comes through the join: as a condition of its own it would promise one row of the whole table.
 -- The parts see one snapshot, so the caller takes what is opened and released in one step out of `opened`.
--- Locks: rows of the events, of `live_calls` and of `calls` named; one lane writes one enterprise, so nobody waits here but for
--- `record_shown`, which marks events of the same call. Indexes: call_events_pkey, live_calls_pkey, calls_pkey.
+-- Locks: rows of the events and of `live_calls` named; one lane writes one enterprise, so nobody waits here but for `record_shown`, which
+-- marks events of the same call. Indexes: call_events_pkey, live_calls_pkey.
 with understood as (
     update call_events e
     set processed = true, call_id = o.call_id, telegram_sent = e.telegram_sent or o.shown, error = o.error
@@ -19,26 +19,29 @@ with understood as (
     insert into live_calls (enterprise_number, call_id)
     select $1::text, o.call_id from unnest($6::bigint[]) as o (call_id)
     on conflict do nothing
-), recorded as (
-    insert into calls (
-        enterprise_number, call_id, uuid, unique_id, phone, extension, call_type, call_status, date_received, date_end, duration,
-        trunk, talk_seconds, transfers, closed_by, data_source
-    )
-    select $1::text, r.call_id, coalesce(r.uuid, gen_random_uuid()), r.unique_id, r.phone, r.extension, r.call_type, r.call_status,
-        r.date_received, r.date_end, r.duration, r.trunk, r.talk_seconds, r.transfers, r.closed_by, r.data_source
-    from json_to_recordset($8::json) as r (
-        call_id bigint, uuid uuid, unique_id text, phone text, extension text, call_type smallint, call_status smallint,
-        date_received timestamptz, date_end timestamptz, duration bigint, trunk text, talk_seconds bigint, transfers text,
-        closed_by text, data_source text
-    )
-    on conflict (enterprise_number, call_id) do update set
-        unique_id = excluded.unique_id, phone = excluded.phone, extension = excluded.extension, call_type = excluded.call_type,
-        call_status = excluded.call_status, date_received = excluded.date_received, date_end = excluded.date_end,
-        duration = excluded.duration, trunk = excluded.trunk, talk_seconds = excluded.talk_seconds, transfers = excluded.transfers,
-        closed_by = excluded.closed_by, data_source = excluded.data_source
 )
 delete from live_calls l
 where l.enterprise_number = $1::text and l.call_id = any($7::bigint[])
+
+-- name: record_calls
+-- Finished calls, new or corrected ($2, a JSON array of rows); the first uuid stays. The counts of their customers follow by trigger.
+-- Locks: rows of `calls` named, then their customers (see name_customer). Indexes: calls_pkey, calls_customer, customers_pkey.
+insert into calls (
+    enterprise_number, call_id, uuid, unique_id, phone, extension, call_type, call_status, date_received, date_end, duration,
+    trunk, talk_seconds, transfers, closed_by, data_source
+)
+select $1::text, r.call_id, coalesce(r.uuid, gen_random_uuid()), r.unique_id, r.phone, r.extension, r.call_type, r.call_status,
+    r.date_received, r.date_end, r.duration, r.trunk, r.talk_seconds, r.transfers, r.closed_by, r.data_source
+from json_to_recordset($2::json) as r (
+    call_id bigint, uuid uuid, unique_id text, phone text, extension text, call_type smallint, call_status smallint,
+    date_received timestamptz, date_end timestamptz, duration bigint, trunk text, talk_seconds bigint, transfers text,
+    closed_by text, data_source text
+)
+on conflict (enterprise_number, call_id) do update set
+    unique_id = excluded.unique_id, phone = excluded.phone, extension = excluded.extension, call_type = excluded.call_type,
+    call_status = excluded.call_status, date_received = excluded.date_received, date_end = excluded.date_end,
+    duration = excluded.duration, trunk = excluded.trunk, talk_seconds = excluded.talk_seconds, transfers = excluded.transfers,
+    closed_by = excluded.closed_by, data_source = excluded.data_source
 
 -- name: merge_events
 -- The events of absorbed calls go to their survivors.

@@ -1,13 +1,15 @@
--- Enterprises with their lines, managers and subscribers: small tables, read whole.
+-- Enterprises with their lines, managers and subscribers: small tables, read whole. Running gateways hear of every change by triggers
+-- (migration 0002).
 
 -- name: lock_configuration
 -- Two loads at once go one after the other. Locks: an advisory one until the end of the transaction.
 select pg_advisory_xact_lock(hashtext('gateway_configuration'))
 
 -- name: enterprises
--- Everything in one statement, so in one snapshot. `subscribers`: pairs of chat and whether the subscription to the bot of now is living.
+-- All ($1 null), or those that have $1 as number, token, secret or name. In one statement, so in one snapshot. `integrations_config` as
+-- text: what cannot be read is the trouble of one enterprise. `subscribers`: pairs of chat and whether the subscription to the bot of now is living.
 -- Locks: none. Whole table; lines_pkey, managers_pkey, telegram_users_pkey for each enterprise.
-select n.number, n.name, n.name2, n.secret, n.bot_token, n.timezone, n.language, n.final, n.active, n.integrations_config,
+select n.number, n.name, n.name2, n.secret, n.bot_token, n.timezone, n.language, n.final, n.active, n.integrations_config::text as integrations_config,
     (select coalesce(json_agg(json_build_object('line_id', l.line_id, 'name', l.name, 'operator', l.operator,
             'incoming_transform', l.incoming_transform) order by l.line_id collate "C"), '[]')
         from lines l where l.enterprise_number = n.number) as lines,
@@ -17,6 +19,7 @@ select n.number, n.name, n.name2, n.secret, n.bot_token, n.timezone, n.language,
     (select coalesce(json_agg(json_build_array(u.tg_id, u.dead_at is null) order by u.subscribed_at, u.tg_id), '[]')
         from telegram_users u where u.enterprise_number = n.number and u.bot_token = n.bot_token) as subscribers
 from enterprises n
+where $1::text is null or $1::text in (n.number, n.name2, n.secret, n.name)
 order by n.number collate "C"
 
 -- name: upsert_enterprises
@@ -32,6 +35,15 @@ on conflict (number) do update set
     name = excluded.name, name2 = excluded.name2, secret = excluded.secret, bot_token = excluded.bot_token,
     timezone = excluded.timezone, language = excluded.language, final = excluded.final, active = excluded.active,
     integrations_config = excluded.integrations_config, updated_at = now()
+
+-- name: set_integration
+-- One integration, whatever else happens to the others at the same time; what is no object becomes one.
+-- Locks: the row, for which a second change waits and then sees the first. Index: enterprises_pkey.
+update enterprises set
+    integrations_config = case when jsonb_typeof(integrations_config) = 'object' then integrations_config else '{}' end || $2::jsonb,
+    updated_at = now()
+where number = $1::text
+returning number
 
 -- name: drop_lines
 -- Locks: the rows deleted. Index: lines_pkey.
@@ -71,7 +83,3 @@ where u.enterprise_number = $1::text and u.bot_token = $3::text
     and not exists (
         select from telegram_users n where n.enterprise_number = $1::text and n.bot_token = $4::text and n.tg_id = u.tg_id
     )
-
--- name: tell_gateways
--- Delivered at the commit. Locks: none.
-select pg_notify('gateway_configuration', $1::text)

@@ -24,6 +24,21 @@ where ctid = any(array(
 ))
 returning 1 as gone
 
+-- name: delete_old_pushes
+-- What CRMs were told, or were not in the end, before $1, at most $2; what is pending stays.
+-- Locks: the rows deleted. Index: crm_outbox_age. By ctid: a row that is revived meanwhile has another one and stays.
+delete from crm_outbox
+where ctid = any(array(
+    select o.ctid from crm_outbox o where o.created_at < $1::timestamptz and o.state <> 'pending' limit $2::bigint
+))
+returning 1 as gone
+
+-- name: delete_old_attempts
+-- Locks: the rows deleted, which nobody writes. Indexes: integration_logs_age, integration_logs_pkey.
+delete from integration_logs
+where id = any(array(select l.id from integration_logs l where l.created_at < $1::timestamptz limit $2::bigint))
+returning 1 as gone
+
 -- name: delete_old_invites
 -- Locks: the rows deleted. Whole table: it holds what was invited within the retention.
 delete from invites where expires_at < $1::timestamptz

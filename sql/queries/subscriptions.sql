@@ -1,30 +1,22 @@
--- Subscriptions. Whatever changes them tells the running gateways in the same transaction (channel gateway_configuration, payload: the
--- enterprise), which then read the recipients again.
+-- Subscriptions. Whatever changes them tells the running gateways in the same transaction (triggers of migration 0002), which then read
+-- the recipients again.
 
 -- name: bury_recipient
 -- Locks: the subscriptions of the chat. Index: telegram_users_chat.
-with buried as (
-    update telegram_users set dead_at = $4::timestamptz, dead_reason = $3::text
-    where bot_token = $1::text and tg_id = $2::bigint and dead_at is null
-    returning enterprise_number
-)
-select pg_notify('gateway_configuration', enterprise_number) from buried
+update telegram_users set dead_at = $4::timestamptz, dead_reason = $3::text
+where bot_token = $1::text and tg_id = $2::bigint and dead_at is null
 
 -- name: copy_subscriptions
 -- The first half of moving a chat: subscriptions of the new chat; living if either was.
 -- Locks: the subscriptions of both chats. Index: telegram_users_chat.
-with copied as (
-    insert into telegram_users as u (enterprise_number, bot_token, tg_id, subscribed_at, dead_at, dead_reason)
-    select enterprise_number, bot_token, $3::bigint, subscribed_at, dead_at, dead_reason
-    from telegram_users
-    where bot_token = $1::text and tg_id = $2::bigint
-    on conflict (enterprise_number, bot_token, tg_id) do update set
-        subscribed_at = least(u.subscribed_at, excluded.subscribed_at),
-        dead_at = case when excluded.dead_at is null then null else u.dead_at end,
-        dead_reason = case when excluded.dead_at is null then '' else u.dead_reason end
-    returning enterprise_number
-)
-select pg_notify('gateway_configuration', enterprise_number) from copied
+insert into telegram_users as u (enterprise_number, bot_token, tg_id, subscribed_at, dead_at, dead_reason)
+select enterprise_number, bot_token, $3::bigint, subscribed_at, dead_at, dead_reason
+from telegram_users
+where bot_token = $1::text and tg_id = $2::bigint
+on conflict (enterprise_number, bot_token, tg_id) do update set
+    subscribed_at = least(u.subscribed_at, excluded.subscribed_at),
+    dead_at = case when excluded.dead_at is null then null else u.dead_at end,
+    dead_reason = case when excluded.dead_at is null then '' else u.dead_reason end
 
 -- name: drop_subscriptions
 -- The second half. Locks: the rows deleted. Index: telegram_users_chat.
@@ -71,7 +63,7 @@ with invite as (
         subscribed_at = case when u.dead_at is null then u.subscribed_at else excluded.subscribed_at end,
         dead_at = null, dead_reason = ''
 )
-select enterprise_number, pg_notify('gateway_configuration', enterprise_number) from invite
+select enterprise_number from invite
 
 -- name: revive_recipient
 -- Locks: the dead subscriptions of the chat. Index: telegram_users_chat.
@@ -79,20 +71,15 @@ with revived as (
     update telegram_users set dead_at = null, dead_reason = '', subscribed_at = $3::timestamptz
     where bot_token = $1::text and tg_id = $2::bigint and dead_at is not null
     returning enterprise_number
-), told as materialized (
-    select pg_notify('gateway_configuration', enterprise_number) from revived
 )
-select (select count(*) from told) as revived,
+select (select count(*) from revived) as revived,
     exists (select from telegram_users where bot_token = $1::text and tg_id = $2::bigint and dead_at is null) as living
 
 -- name: unsubscribe
 -- Locks: the living subscriptions of the chat. Index: telegram_users_chat.
-with ended as (
-    update telegram_users set dead_at = now(), dead_reason = $3::text
-    where bot_token = $1::text and tg_id = $2::bigint and dead_at is null
-    returning enterprise_number
-)
-select enterprise_number, pg_notify('gateway_configuration', enterprise_number) from ended
+update telegram_users set dead_at = now(), dead_reason = $3::text
+where bot_token = $1::text and tg_id = $2::bigint and dead_at is null
+returning enterprise_number
 
 -- name: subscription_status
 -- Locks: none. Index: telegram_users_chat.

@@ -51,3 +51,17 @@ def test_a_new_snapshot_replaces_the_old_one() -> None:
 
 def test_the_repr_shows_no_key() -> None:
     assert repr(Directory([JUNE, MAY])) == "<Directory of 2 enterprises>"
+
+
+def test_one_enterprise_is_put_in_and_taken_out_under_all_its_keys() -> None:
+    directory = Directory([JUNE])
+    directory.put(MAY)
+    renamed = EnterpriseConfig(number="0367", name="august", token="375290000900")
+    directory.put(renamed)
+    assert directory.enterprises == (renamed, MAY)
+    assert directory.resolve("august") is renamed
+    assert directory.resolve("june") is None
+    directory.remove("0367")
+    directory.remove("0400")
+    assert directory.enterprises == (MAY,)
+    assert directory.resolve("0367") is None

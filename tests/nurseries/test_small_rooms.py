@@ -1,7 +1,5 @@
-"""Listener, janitor, recipients, patience, drafts."""
+"""Janitor, recipients, patience, drafts."""
 
-from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import attrs
@@ -11,14 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from cache.directory import Directory
 from gateway.cards.board import CardChange, Changes, Settled
 from gateway.errors import StoreRejected, StoreUnavailable
 from gateway.nurseries.clock import TrioClock, wall_clock
 from gateway.nurseries.draft import Draft
 from gateway.nurseries.enterprise import final_mode_of, zone_of
 from gateway.nurseries.janitor import BATCH_ROWS, ROUND_SECONDS, keep_house, sweep
-from gateway.nurseries.listener import Listener
 from gateway.nurseries.patience import STORE_BACKOFF, TELEGRAM_BACKOFF, Backoff, Patience
 from gateway.nurseries.recipients import Recipients
 from gateway.ports import EventOutcome
@@ -65,60 +61,6 @@ async def test_a_clock_on_trio_runs_with_it(autojump_clock: MockClock) -> None:
     await trio.sleep(90)
     assert clock() == NOON + timedelta(seconds=90)
     assert wall_clock().utcoffset() == timedelta(0)
-
-
-@attrs.define(eq=False)
-class Wire:
-    """Notifications by hand; broken off by hand too."""
-
-    notify: trio.Event = attrs.field(factory=trio.Event)
-    broken: bool = False
-    connects: int = 0
-
-    @asynccontextmanager
-    async def notices(self) -> AsyncGenerator[AsyncIterable[object]]:
-        self.connects += 1
-        if self.broken:
-            raise StoreUnavailable("no connection")
-        source = self._each()
-        try:
-            yield source
-        finally:
-            await source.aclose()
-
-    async def _each(self) -> AsyncGenerator[object]:
-        while True:
-            await self.notify.wait()
-            self.notify = trio.Event()
-            if self.broken:
-                raise StoreUnavailable("lost")
-            yield "changed"
-
-
-async def test_the_listener_reads_at_first_at_each_notice_and_after_each_connect(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    store, directory, wire, changes = MemoryStore(), Directory(), Wire(), list[float]()
-    listener = Listener(
-        store=store,
-        directory=directory,
-        notices=wire.notices,
-        patience=PATIENCE,
-        on_change=(lambda: changes.append(trio.current_time()),),
-    )
-    await nursery.start(listener.run)
-    assert (len(directory), len(changes)) == (0, 1)
-    await store.upsert_enterprises([JUNE])
-    wire.notify.set()
-    await trio.sleep(1)
-    assert (len(directory), len(changes)) == (1, 2)
-    wire.broken = True
-    wire.notify.set()
-    await trio.sleep(10)
-    await store.upsert_enterprises([attrs.evolve(JUNE, number="0368", token="375290000368")])
-    wire.broken = False
-    await trio.sleep(10)
-    assert (len(directory), len(changes)) == (2, 3)
-    assert wire.connects > 3
-    nursery.cancel_scope.cancel()
 
 
 class Attic(MemoryStore):
@@ -176,6 +118,19 @@ async def test_recipients_read_before_a_change_are_not_kept_after_it(nursery: tr
     assert [recipient.chat_id for recipient in await recipients.of("0367")] == [1001, 1002]
     recipients.drop(BOT, 1001)
     assert [recipient.chat_id for recipient in await recipients.of("0367")] == [1002]
+
+
+async def test_recipients_of_one_enterprise_are_read_again_without_the_others(autojump_clock: MockClock) -> None:
+    store = MemoryStore()
+    may = attrs.evolve(JUNE, number="0368", name="may", token="375290000368")
+    await store.upsert_enterprises([JUNE, may])
+    recipients = Recipients(store, patience=PATIENCE)
+    await recipients.of("0367")
+    await recipients.of("0368")
+    await store.upsert_enterprises([attrs.evolve(each, subscribers=(1001, 1002)) for each in (JUNE, may)])
+    recipients.refresh_of("0367")
+    assert [recipient.chat_id for recipient in await recipients.of("0367")] == [1001, 1002]
+    assert [recipient.chat_id for recipient in await recipients.of("0368")] == [1001]
 
 
 def test_odd_words_in_the_database_have_a_safe_meaning(caplog: pytest.LogCaptureFixture) -> None:

@@ -39,6 +39,8 @@ def test_every_parameter_has_its_type_written_beside_it(name: str) -> None:
 FREQUENT = (
     "append_events", "first_events", "unprocessed_events", "commit_step", "merge_events", "merge_records", "live_events", "call_id_of",
     "events_of_call", "newest_calls", "recipients", "shown_of_calls", "record_shown", "redeem_invite", "subscription_status",
+    "record_calls", "owe", "merge_pushes", "push_of", "pending_pushes", "record_attempt", "bury_pushes", "dead_pushes", "revive_pushes",
+    "integration_logs", "customer", "name_customer",
 )  # fmt: skip
 
 
@@ -50,7 +52,7 @@ async def test_a_plan_made_on_young_tables_reads_no_big_table_whole(connection: 
         parameters = max(int(number) for number in re.findall(r"\$(\d+)", QUERIES[name]))
         rows = await connection.fetch(f"explain execute {name}({', '.join(['null'] * parameters)})")
         plan = "\n".join(row["QUERY PLAN"] for row in rows)
-        for table in ("call_events", "calls", "telegram_messages"):
+        for table in ("call_events", "calls", "telegram_messages", "crm_outbox", "integration_logs", "customers"):
             assert not re.search(rf"Seq Scan on {table}\b", plan), f"{name}:\n{plan}"
 
 

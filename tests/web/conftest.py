@@ -80,7 +80,7 @@ class Client:
         await self.stream.send_all(raw)
 
     async def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Response:
-        given = {"host": "test", "content-length": str(len(body)), **(headers or {})}
+        given = {"host": "localhost", "content-length": str(len(body)), **(headers or {})}
         request = h11.Request(method=method, target=path, headers=list(given.items()))
         await self.send(self.connection.send(request) or b"")
         await self.send((self.connection.send(h11.Data(body)) or b"") + (self.connection.send(h11.EndOfMessage()) or b""))

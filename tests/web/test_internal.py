@@ -9,6 +9,7 @@ import attrs
 import pytest
 import trio
 
+from gateway.crm.registry import Crms
 from gateway.errors import StoreUnavailable
 from gateway.metrics import Metrics
 from gateway.ports import Store
@@ -17,6 +18,8 @@ from gateway.web.asgi import Message
 from gateway.web.health import Health
 from gateway.web.internal import create_internal_app
 from gateway.web.listeners import serve_app
+from tester.memory import MemoryStore
+from tests.web.inside import rooms_of
 
 
 @attrs.define(eq=False)
@@ -40,9 +43,9 @@ class Gateway:
         return self.migrations
 
 
-def create_app(gateway: Gateway, metrics: Metrics) -> Any:
+def create_app(gateway: Gateway, metrics: Metrics, nursery: trio.Nursery) -> Any:
     health = Health(store=cast(Store, gateway), replayed=lambda: gateway.replayed, listening=lambda: gateway.listening)
-    return create_internal_app(health=health, metrics=metrics)
+    return create_internal_app(health=health, metrics=metrics, rooms=rooms_of(MemoryStore(), Crms({}), nursery))
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def metrics() -> Metrics:
 async def gateway(metrics: Metrics) -> AsyncIterator[Gateway]:
     state = Gateway()
     async with trio.open_nursery() as nursery:
-        (state.address,) = await nursery.start(partial(serve_app, create_app(state, metrics), ["127.0.0.1:0"]))
+        (state.address,) = await nursery.start(partial(serve_app, create_app(state, metrics, nursery), ["127.0.0.1:0"]))
         yield state
         nursery.cancel_scope.cancel()
 
@@ -147,6 +150,50 @@ async def test_errors_are_json_here_too(get: Any, method: str, path: str, status
 )
 async def test_only_clients_on_this_machine_are_answered(client: object, status: int) -> None:
     """At the ASGI seam: a test has no second machine to come from."""
+    headers = [(b"x-forwarded-for", b"127.0.0.1"), (b"host", b"localhost")]
+    assert await answer_at_the_seam(headers, client=client) == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "localhost"}, 200),
+        ({"host": "LOCALHOST:8020"}, 200),
+        ({"host": "localhost."}, 200),
+        ({"host": "gateway.localhost:8020"}, 200),
+        ({"host": "127.0.0.1:8020"}, 200),
+        ({"host": "[::1]:8020"}, 200),
+        ({}, 200),
+        ({"host": "evil.example:8020"}, 403),
+        ({"host": "localhost.evil.example"}, 403),
+        ({"host": "127.0.0.1.evil.example"}, 403),
+        ({"host": "10.0.0.5"}, 403),
+        ({"host": "[2001:db8::1]:8020"}, 403),
+        ({"host": "0.0.0.0:8020"}, 403),
+        ({"host": ""}, 403),
+        ({"host": "localhost:8020", "origin": "http://localhost:8020"}, 200),
+        ({"host": "localhost:8020", "origin": "http://evil.example"}, 403),
+        ({"host": "localhost:8020", "origin": "http://localhost:8025"}, 403),
+        ({"host": "localhost:8020", "origin": "null"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"host": "localhost:8020", "sec-fetch-site": "none"}, 200),
+        ({"host": "localhost:8020", "sec-fetch-site": "same-origin"}, 200),
+        ({"host": "localhost:8020", "sec-fetch-site": "cross-site"}, 403),
+        ({"host": "localhost:8020", "sec-fetch-site": "same-site"}, 403),
+        ({"host": "localhost:8020", "origin": "http://localhost:8020", "sec-fetch-site": "cross-site"}, 403),
+    ],
+)
+async def test_pages_of_other_sites_are_not_answered(headers: dict[str, str], status: int) -> None:
+    """A browser on this machine sends what pages want it to; it says so."""
+    assert await answer_at_the_seam([(name.encode(), value.encode()) for name, value in headers.items()]) == status
+
+
+async def test_two_hosts_are_not_better_than_the_worse_one() -> None:
+    assert await answer_at_the_seam([(b"host", b"localhost"), (b"host", b"evil.example")]) == 403
+
+
+async def answer_at_the_seam(headers: list[tuple[bytes, bytes]], *, client: object = ("127.0.0.1", 5)) -> int:
+    """The status of /health/live; the body is checked to go with it."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -164,12 +211,15 @@ async def test_only_clients_on_this_machine_are_answered(client: object, status:
         "raw_path": b"/health/live",
         "query_string": b"",
         "root_path": "",
-        "headers": [(b"x-forwarded-for", b"127.0.0.1"), (b"host", b"localhost")],
+        "headers": headers,
         "client": client,
         "server": ("127.0.0.1", 80),
         "extensions": {},
         "asgi": {"version": "3.0"},
     }
-    await create_app(Gateway(), Metrics())(scope, receive, send)
-    assert sent[0]["status"] == status
-    assert json.loads(b"".join(message.get("body", b"") for message in sent))["status"] == ("ok" if status == 200 else "error")
+    async with trio.open_nursery() as nursery:
+        await create_app(Gateway(), Metrics(), nursery)(scope, receive, send)
+    body = json.loads(b"".join(message.get("body", b"") for message in sent))
+    status: int = sent[0]["status"]
+    assert body["status"] == ("ok" if status == 200 else "error")
+    return status

@@ -1,0 +1,268 @@
+"""The HTTP below all CRMs: one request, one bounded answer, no redirects, no secret outside.
+
+A URL, a header or a body may hold a key, each CRM in its own place. So nothing of them leaves this module:
+- errors of httpcore2 and h11 are not raised, chained or kept as context; what leaves is a `CrmTrouble` with words of ours;
+- what httpcore2 logs while it works for a CRM is dropped: its DEBUG lines print headers of answers, and a key has no shape to look for;
+- requests and targets do not show their parts.
+
+There is no deadline here for sending and receiving: the caller's cancel scope is it. Only making a connection is bounded, so that an
+address that swallows packets is told from a CRM that thinks.
+
+Places: a target (scheme, host, port) has at most `CONNECTIONS_OF_A_TARGET` at once; a CRM that hangs takes no more, and whoever waits for
+its next place holds up nobody else. All targets together have `MOST_CONNECTIONS`, because a process has some thousand descriptors: it takes
+32 hanging targets at the same time to use those up, for as long as their callers wait.
+"""
+
+import json
+import logging
+import ssl
+import zlib
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import attrs
+import httpcore2 as httpcore
+import trio
+
+from gateway.crm.base import Problem
+from gateway.crm.network import AddressRefused, JudgedBackend, Network, NotConnected, SystemNetwork
+from gateway.crm.targets import Target
+from gateway.errors import GatewayError
+
+MOST_ANSWER_BYTES = 256 * 1024
+CONNECTIONS_OF_A_TARGET = 8
+MOST_CONNECTIONS = 256
+# For the look-up with the connection, and again for TLS.
+CONNECT_SECONDS = 5.0
+# Long enough for the requests of one call to share a connection; a server may close an idle one while a request is on its way.
+IDLE_SECONDS = 5.0
+MOST_IDLE = 32
+CLOSE_SECONDS = 2.0
+
+_FOR_A_CRM: ContextVar[bool] = ContextVar("request_for_a_crm", default=False)
+# A filter works only on the logger it sits on, not on its children.
+_LOGGERS = ("httpcore2.connection", "httpcore2.http11")
+
+
+class CrmTrouble(GatewayError):
+    """There is no answer. The text is one line without secrets.
+
+    `is_ambiguous`: the request may have been carried out all the same.
+    """
+
+    def __init__(self, problem: Problem, text: str, *, is_ambiguous: bool) -> None:
+        super().__init__(text)
+        self.problem = problem
+        self.is_ambiguous = is_ambiguous
+
+
+@attrs.frozen(kw_only=True)
+class HttpRequest:
+    """A request, ready to be sent. `Host`, `Content-Length` and `Accept-Encoding` are added."""
+
+    method: str
+    target: Target
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    body: bytes = attrs.field(default=b"", repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class HttpAnswer:
+    """An answer, decompressed. `retry_after` is the header of that name or "".
+
+    `flaw`: why `body` is not all of it or not usable (too long, broken off, a compression that was not asked for), "" when it is whole. The
+    status is known all the same.
+    """
+
+    status: int
+    body: bytes = attrs.field(repr=False)
+    retry_after: str = ""
+    flaw: str = ""
+
+
+def json_request(method: str, target: Target, content: Any, *, headers: Mapping[str, str] | None = None) -> HttpRequest:
+    """With a JSON body, compact and in ASCII, so that any text has a form, a lone surrogate too."""
+    body = json.dumps(content, separators=(",", ":")).encode()
+    return HttpRequest(method=method, target=target, headers={"Content-Type": "application/json", **(headers or {})}, body=body)
+
+
+def form_request(method: str, target: Target, fields: Mapping[str, str], *, headers: Mapping[str, str] | None = None) -> HttpRequest:
+    """With the fields of a form as body."""
+    body = urlencode(fields, errors="replace").encode()
+    return HttpRequest(
+        method=method, target=target, headers={"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}, body=body
+    )
+
+
+class _Silence(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
+        return not _FOR_A_CRM.get()
+
+
+@attrs.define
+class _Places:
+    free: trio.Semaphore
+    users: int = 0
+
+
+class CrmHttp:
+    """Connections to CRMs, shared by all adapters of the process. Use as an async context manager; leaving it closes them.
+
+    Args:
+        allow_private_targets: plain http, loopback and private addresses may be asked (a CRM in the own network, tests).
+        network: takes the place of the machine's (tests).
+        ssl_context: whom to trust; the machine's authorities by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow_private_targets: bool = False,
+        connect_seconds: float = CONNECT_SECONDS,
+        network: Network | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._allow_private_targets = allow_private_targets
+        self._timeouts = {"connect": connect_seconds}
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl_context or httpcore.default_ssl_context(),
+            max_connections=MOST_CONNECTIONS,
+            max_keepalive_connections=MOST_IDLE,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=JudgedBackend(network or SystemNetwork(), allow_private_targets=allow_private_targets),
+        )
+        self._free = trio.Semaphore(MOST_CONNECTIONS)
+        self._places: dict[tuple[str, str, int], _Places] = {}
+
+    def __repr__(self) -> str:
+        return "CrmHttp()"
+
+    async def __aenter__(self) -> Self:
+        for name in _LOGGERS:
+            logger = logging.getLogger(name)
+            if not any(isinstance(known, _Silence) for known in logger.filters):
+                logger.addFilter(_Silence())
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with trio.move_on_after(CLOSE_SECONDS, shield=True):
+            await self._pool.aclose()
+
+    async def send(self, request: HttpRequest) -> HttpAnswer:
+        """Ask, and read the answer whatever its status.
+
+        Raises: `CrmTrouble` with TARGET_REFUSED, CONNECTION or SETTINGS. After cancellation the connection is closed, and the request may
+        have been carried out.
+        """
+        if request.target.scheme != "https" and not self._allow_private_targets:
+            raise CrmTrouble(Problem.TARGET_REFUSED, "plain http is refused", is_ambiguous=False)
+        token = _FOR_A_CRM.set(True)
+        try:
+            async with self._place(request.target):
+                done = await self._attempt(request)
+        finally:
+            _FOR_A_CRM.reset(token)
+        if isinstance(done, CrmTrouble):
+            raise done
+        return done
+
+    async def _attempt(self, request: HttpRequest) -> HttpAnswer | CrmTrouble:
+        """A trouble is returned: raised inside a handler, it would carry the library's error, and so the request, as its context."""
+        try:
+            return await self._exchange(request)
+        except AddressRefused:
+            return CrmTrouble(Problem.TARGET_REFUSED, "the name leads to no public address", is_ambiguous=False)
+        except NotConnected as exc:
+            return CrmTrouble(Problem.CONNECTION, str(exc), is_ambiguous=False)
+        except httpcore.LocalProtocolError:
+            return CrmTrouble(Problem.SETTINGS, "the request has a character that HTTP cannot carry", is_ambiguous=False)
+        except (httpcore.ProtocolError, httpcore.NetworkError, httpcore.TimeoutException) as exc:
+            return CrmTrouble(Problem.CONNECTION, f"no answer ({type(exc).__name__})", is_ambiguous=True)
+
+    @asynccontextmanager
+    async def _place(self, target: Target) -> AsyncGenerator[None]:
+        key = (target.scheme, target.host, target.port)
+        places = self._places.setdefault(key, _Places(trio.Semaphore(CONNECTIONS_OF_A_TARGET)))
+        places.users += 1
+        try:
+            async with places.free, self._free:
+                yield
+        finally:
+            places.users -= 1
+            if not places.users:
+                del self._places[key]
+
+    async def _exchange(self, request: HttpRequest) -> HttpAnswer:
+        target = request.target
+        headers = {"Host": target.host_header, "Accept-Encoding": "gzip", **request.headers, "Content-Length": str(len(request.body))}
+        response = await self._pool.handle_async_request(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path),
+                headers=[(name.encode("utf-8", "replace"), value.encode("utf-8", "replace")) for name, value in headers.items()],
+                content=request.body,
+                extensions={"timeout": self._timeouts},
+            )
+        )
+        try:
+            got = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+            body, flaw = await _read(response, got.get(b"content-encoding", ""))
+        finally:
+            await response.aclose()
+        return HttpAnswer(status=response.status, body=body, retry_after=got.get(b"retry-after", ""), flaw=flaw)
+
+
+async def _read(response: httpcore.Response, encoding: str) -> tuple[bytes, str]:
+    """The body as far as it is good, and what is wrong with the rest."""
+    body = _Body(encoding.strip().lower())
+    try:
+        async with aclosing(response.aiter_stream()) as parts:
+            async for part in parts:
+                body.add(part)
+            body.end()
+    except _Flaw as exc:
+        return b"".join(body.parts), str(exc)
+    except (httpcore.ProtocolError, httpcore.NetworkError) as exc:
+        return b"".join(body.parts), f"the answer broke off ({type(exc).__name__})"
+    return b"".join(body.parts), ""
+
+
+class _Flaw(Exception):
+    """The rest of the answer is not read; the text says why and is safe to show."""
+
+
+class _Body:
+    """Counts what comes and what it becomes: neither may pass the bound, so a small answer cannot unpack into a huge one."""
+
+    def __init__(self, encoding: str) -> None:
+        self.parts: list[bytes] = []
+        self._encoding = encoding
+        self._unpack = zlib.decompressobj(16 + zlib.MAX_WBITS) if encoding in ("gzip", "x-gzip") else None
+        self._received_bytes = 0
+        self._size_bytes = 0
+
+    def add(self, data: bytes) -> None:
+        """Raises `_Flaw`."""
+        self._received_bytes += len(data)
+        if self._unpack is not None:
+            try:
+                data = self._unpack.decompress(data, MOST_ANSWER_BYTES - self._size_bytes + 1)
+            except zlib.error as exc:
+                raise _Flaw("the answer's compression is broken") from exc
+        elif self._encoding not in ("", "identity"):
+            raise _Flaw("the answer is compressed in a way that was not asked for")
+        self._size_bytes += len(data)
+        if max(self._size_bytes, self._received_bytes) > MOST_ANSWER_BYTES:
+            raise _Flaw(f"the answer has more than {MOST_ANSWER_BYTES} bytes")
+        self.parts.append(data)
+
+    def end(self) -> None:
+        """Raises `_Flaw`."""
+        if self._unpack is not None and self._received_bytes and not self._unpack.eof:
+            raise _Flaw("the answer's compression is broken")

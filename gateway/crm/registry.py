@@ -1,0 +1,107 @@
+"""Which CRMs an enterprise has: from its settings to adapters. Nothing here speaks to a CRM."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+import attrs
+
+from gateway.crm.base import CrmAdapter, CrmKind, CrmSettingsError
+from gateway.crm.checks import CHECKS, SMART, table_problems
+from gateway.ports import EnterpriseConfig
+from gateway.tables import kind_of, shown
+
+CrmMaker = Callable[[str, Mapping[str, Any]], CrmAdapter]
+"""The adapter of an enterprise (number) with these settings (its table). Raises `CrmSettingsError`; asks nobody anything."""
+
+DEFAULT_PRIMARY = CrmKind.RETAILCRM
+
+# One for each enterprise and CRM that has had something to do. Some hundred bytes each; beyond this the oldest is made anew when needed.
+MOST_ADAPTERS = 10_000
+
+
+@attrs.frozen
+class _Made:
+    settings: Mapping[str, Any] = attrs.field(repr=False)
+    adapter: CrmAdapter
+
+
+class Crms:
+    """The CRMs this gateway can speak to, and the adapters made so far.
+
+    `integrations` of an enterprise may hold anything, since administrators write it with psql too: what is damaged counts as switched off
+    and is told by `problems`.
+    """
+
+    def __init__(self, makers: Mapping[CrmKind, CrmMaker]) -> None:
+        self._makers = dict(makers)
+        self._made: dict[tuple[str, CrmKind], _Made] = {}
+
+    @property
+    def kinds(self) -> frozenset[CrmKind]:
+        """Those that have an adapter."""
+        return frozenset(self._makers)
+
+    def enabled(self, config: EnterpriseConfig) -> tuple[CrmKind, ...]:
+        """What is told of this enterprise's calls: enabled in its settings and known here; none when the enterprise is not active."""
+        if not config.active:
+            return ()
+        return tuple(kind for kind in CrmKind if kind in self._makers and _is_enabled(config, kind))
+
+    def adapter(self, config: EnterpriseConfig, kind: CrmKind) -> CrmAdapter:
+        """The adapter for these settings: the same one for as long as they are equal, whether enabled or not.
+
+        Raises: `CrmSettingsError`.
+        """
+        settings = _table(config, kind)
+        if settings is None or kind not in self._makers:
+            raise CrmSettingsError(f"integrations.{kind}: is no table" if kind in self._makers else _unsupported(kind))
+        key = (config.number, kind)
+        made = self._made.get(key)
+        if made is None or (made.settings is not settings and made.settings != settings):
+            self._made.pop(key, None)
+            made = _Made(settings, self._makers[kind](config.number, settings))
+            self._made[key] = made
+            if len(self._made) > MOST_ADAPTERS:
+                del self._made[next(iter(self._made))]
+        return made.adapter
+
+    def primary(self, config: EnterpriseConfig) -> CrmKind:
+        """Who is asked for names and responsible people: `smart.primary`, enabled or not; RetailCRM when it says nothing usable."""
+        value = (_table(config, SMART) or {}).get("primary")
+        return CrmKind(value) if isinstance(value, str) and value in tuple(CrmKind) else DEFAULT_PRIMARY
+
+    def problems(self, config: EnterpriseConfig) -> tuple[str, ...]:
+        """What is wrong with the integrations of this enterprise, one line each, without secrets."""
+        return tuple(self._problems(config))
+
+    def _problems(self, config: EnterpriseConfig) -> Iterator[str]:
+        if config.integrations_problem:
+            yield config.integrations_problem
+        for name in config.integrations:
+            table = _table(config, name)
+            if table is None:
+                yield f"integrations.{_plain(name)}: must be a table, not {kind_of(config.integrations[name])}"
+            elif name not in CHECKS:
+                yield f"integrations: unknown key {shown(name)}"
+            else:
+                yield from table_problems(name, table)
+                if _is_enabled(config, name) and name in tuple(CrmKind) and name not in self._makers:
+                    yield _unsupported(name)
+
+
+def _table(config: EnterpriseConfig, name: str) -> Mapping[str, Any] | None:
+    value = config.integrations.get(name)
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
+
+
+def _is_enabled(config: EnterpriseConfig, name: str) -> bool:
+    table = _table(config, name)
+    return table is not None and table.get("enabled") is True
+
+
+def _unsupported(name: str) -> str:
+    return f"integrations.{name}: this version cannot speak to this CRM"
+
+
+def _plain(name: str) -> str:
+    return shown(name)[1:-1]

@@ -1,0 +1,94 @@
+"""The half of the store in PostgreSQL that knows customers and what is owed to CRMs; `sql.store` has the other half."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from gateway.ports import Attempt, Customer, IntegrationLog, NamedCustomer, Owed, Push, PushKey
+from sql import crm_rows
+from sql.arrays import text_array
+from sql.pool import Pool
+from sql.query_files import load_queries
+from sql.texts import clean_key
+
+# Before every key: enterprise numbers are not empty, and nothing is below the smallest bigint.
+_BEGINNING = ("", -(2**63), "", "")
+
+
+class CrmStore:
+    """Its part of `gateway.ports.Store`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._sql = load_queries()
+
+    # what is owed to CRMs
+
+    async def accept_owed(self, enterprise_number: str, owed: Sequence[Owed]) -> Sequence[PushKey]:
+        """The keys of those that are new, in order; what is there already stays as it is, also while it is pending."""
+        if not owed:
+            return []
+        number = clean_key(enterprise_number)
+        async with self._pool.acquire() as connection, connection.pipeline():
+            await connection.execute(self._sql["lock_owed"], number)
+            added = await connection.fetch(self._sql["owe"], number, crm_rows.owed_json(owed, {}), False)
+        return [crm_rows.push_key(row) for row in added]
+
+    async def pending_pushes(self, *, after: PushKey | None, limit: int) -> Sequence[Push]:
+        """The next page by enterprise, call, CRM and kind (the dial before the hangup); shorter than `limit` only at the end.
+
+        A row that cannot be read is dead from then on, says so, and is not in the page.
+        """
+        key = (after.enterprise_number, after.call_id, after.crm, str(after.kind)) if after else _BEGINNING
+        while True:
+            found = [crm_rows.push(row) for row in await self._pool.fetch(self._sql["pending_pushes"], *key, limit)]
+            unreadable = [push for push in found if not crm_rows.is_readable(push)]
+            if not unreadable:
+                return found
+            await self._bury(unreadable)
+
+    async def push_of(self, key: PushKey) -> Push | None:
+        """The push if it is pending; of a call that was absorbed meanwhile, the survivor's, with its key."""
+        row = await self._pool.fetchrow(
+            self._sql["push_of"], clean_key(key.enterprise_number), key.call_id, clean_key(key.crm), str(key.kind)
+        )
+        if row is None:
+            return None
+        push = crm_rows.push(row)
+        if crm_rows.is_readable(push):
+            return push
+        await self._bury([push])
+        return None
+
+    async def _bury(self, unreadable: Sequence[Push]) -> None:
+        await self._pool.execute(self._sql["bury_pushes"], text_array(push.push_id for push in unreadable), crm_rows.UNREADABLE)
+
+    async def record_attempt(self, attempt: Attempt) -> None:
+        """Write what became of a try, and its row of the log, also when the push is no longer pending or has gone."""
+        await self._pool.execute(self._sql["record_attempt"], *crm_rows.attempt_arguments(crm_rows.clean_attempt(attempt)))
+
+    async def dead_pushes(self, enterprise_number: str, *, limit: int) -> Sequence[Push]:
+        """The newest first."""
+        return [crm_rows.push(row) for row in await self._pool.fetch(self._sql["dead_pushes"], clean_key(enterprise_number), limit)]
+
+    async def revive_pushes(self, enterprise_number: str, *, at: datetime) -> Sequence[PushKey]:
+        """Everything dead of an enterprise is pending again, as if never tried; the keys in order."""
+        return [crm_rows.push_key(row) for row in await self._pool.fetch(self._sql["revive_pushes"], clean_key(enterprise_number), at)]
+
+    async def integration_logs(self, enterprise_number: str, *, limit: int) -> Sequence[IntegrationLog]:
+        """The newest first."""
+        found = await self._pool.fetch(self._sql["integration_logs"], clean_key(enterprise_number), limit)
+        return [crm_rows.integration_log(row) for row in found]
+
+    # customers
+
+    async def customer(self, enterprise_number: str, phone: str) -> Customer | None:
+        """Who has a number (digits)."""
+        row = await self._pool.fetchrow(self._sql["customer"], clean_key(enterprise_number), crm_rows.e164(clean_key(phone)))
+        return crm_rows.customer(row) if row else None
+
+    async def name_customer(self, enterprise_number: str, named: NamedCustomer) -> int:
+        """How many rows changed: that of the number, and those of the person's other numbers. 0 for a name that is none."""
+        wanted = crm_rows.naming(named)
+        if wanted is None:
+            return 0
+        return await self._pool.fetchval(self._sql["name_customer"], clean_key(enterprise_number), *crm_rows.naming_arguments(wanted))

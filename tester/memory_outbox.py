@@ -1,0 +1,249 @@
+"""The part of the store in memory that knows what is owed to CRMs."""
+
+import json
+import uuid
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from gateway.calls.report import ReportKind
+from gateway.ports import Attempt, IntegrationLog, Owed, Push, PushKey, PushState
+from sql import crm_rows
+from sql.documents import document, logged_document
+from sql.texts import clean_key
+from tester.memory_customers import MemoryCustomers
+from tester.memory_subscribers import utc_now
+
+
+@attrs.define(kw_only=True)
+class _PushRow:
+    """A row of `crm_outbox`, but for its key."""
+
+    push_id: str
+    unique_id: str
+    report: str
+    state: PushState = PushState.PENDING
+    attempts: int = 0
+    next_at: datetime
+    created_at: datetime
+    attempted_at: datetime | None = None
+    memory: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    outcome: str = ""
+    problem: str = ""
+    fault: str = ""
+    reason: str = ""
+    advice: str = ""
+    former_call_ids: tuple[int, ...] = ()
+
+
+class MemoryOutbox(MemoryCustomers):
+    """What is owed, by its key, and the log of attempts, the oldest first."""
+
+    def __init__(self, *, now: Callable[[], datetime] = utc_now) -> None:
+        super().__init__(now=now)
+        self._pushes: dict[PushKey, _PushRow] = {}
+        self._attempts_log: list[IntegrationLog] = []
+
+    # looking in
+
+    def put_report(self, key: PushKey, text: str) -> None:
+        """Puts any JSON into `crm_outbox.report`."""
+        self._pushes[key].report = text
+
+    # what is owed
+
+    def _owe(self, number: str, owed: Sequence[Owed], survivors: Mapping[int, int], *, refresh: bool) -> list[PushKey]:
+        fresh: list[PushKey] = []
+        new_ids: dict[str, int] = {}
+        at = self._now()
+        for one in json.loads(crm_rows.owed_json(owed, survivors)):
+            unique_id, report = one["unique_id"], json.dumps(one["report"], ensure_ascii=False)
+            call_id = one["call_id"] or new_ids.get(unique_id) or self._call_of_outside(number, unique_id)
+            if call_id is None:
+                call_id = new_ids[unique_id] = self._new_id()
+            key = crm_rows.push_key({**one, "enterprise_number": number, "call_id": call_id})
+            row = self._pushes.get(key) or self._same_call(key, unique_id)
+            if row is None:
+                self._pushes[key] = _PushRow(
+                    push_id=f"msg_{uuid.uuid4().hex}", unique_id=unique_id, report=report, next_at=at, created_at=at
+                )
+                fresh.append(key)
+            elif refresh and row.state is PushState.PENDING and not one["synthetic"]:
+                row.report = report
+        return sorted(fresh, key=_place)
+
+    def _same_call(self, key: PushKey, unique_id: str) -> _PushRow | None:
+        """The row of another call that has this UniqueId."""
+        for other, row in self._pushes.items():
+            if row.unique_id == unique_id != "" and attrs.evolve(other, call_id=key.call_id) == key:
+                return row
+        return None
+
+    def _call_of_outside(self, number: str, unique_id: str) -> int | None:
+        if not unique_id:
+            return None
+        logged = self._logged_call_id(number, unique_id)
+        if logged is not None:
+            return logged
+        return max(
+            (key.call_id for key, row in self._pushes.items() if (key.enterprise_number, row.unique_id) == (number, unique_id)),
+            default=None,
+        )
+
+    @abstractmethod
+    def _logged_call_id(self, number: str, unique_id: str) -> int | None:
+        """The newest call that has an event with this UniqueId."""
+
+    @abstractmethod
+    def _new_id(self) -> int:
+        """One that no event will have."""
+
+    def _merge_pushes(self, number: str, survivors: Mapping[int, int]) -> None:
+        """What survivors lack they get, the best of it: what a CRM was told already, else of the oldest call."""
+        absorbed = sorted(
+            (key for key in self._pushes if key.enterprise_number == number and key.call_id in survivors),
+            key=lambda key: (self._pushes[key].state is PushState.PENDING, key.call_id),
+        )
+        for key in absorbed:
+            target = attrs.evolve(key, call_id=survivors[key.call_id])
+            if target not in self._pushes:
+                row = self._pushes[target] = self._pushes.pop(key)
+                row.former_call_ids = (*row.former_call_ids, key.call_id)
+            elif self._pushes[key].state is PushState.PENDING:
+                del self._pushes[key]
+
+    async def accept_owed(self, enterprise_number: str, owed: Sequence[Owed]) -> Sequence[PushKey]:
+        """Only the new ones."""
+        await self._entered()
+        return self._answered(self._owe(clean_key(enterprise_number), owed, {}, refresh=False))
+
+    async def pending_pushes(self, *, after: PushKey | None, limit: int) -> Sequence[Push]:
+        """By enterprise, call, CRM and kind."""
+        await self._entered()
+        found: list[Push] = []
+        for key in sorted(self._pushes, key=_place):
+            if len(found) < limit and self._pushes[key].state is PushState.PENDING and (after is None or _place(key) > _place(after)):
+                found += self._readable(key)
+        return self._answered(found)
+
+    async def push_of(self, key: PushKey) -> Push | None:
+        """None unless it is pending."""
+        await self._entered()
+        found = self._found(_clean(key))
+        if found is None or self._pushes[found].state is not PushState.PENDING:
+            return self._answered(None)
+        return self._answered(next(iter(self._readable(found)), None))
+
+    def _found(self, key: PushKey) -> PushKey | None:
+        """The row of this key now: mergers may have moved it."""
+        if key in self._pushes:
+            return key
+        for other, row in self._pushes.items():
+            if key.call_id in row.former_call_ids and attrs.evolve(other, call_id=key.call_id) == key:
+                return other
+        return None
+
+    def _push(self, key: PushKey) -> Push:
+        row = self._pushes[key]
+        family = [other for kind in ReportKind if (other := attrs.evolve(key, kind=kind)) in self._pushes]
+        family.sort(key=lambda other: (self._pushes[other].created_at, other.kind))
+        columns = {field.name: getattr(row, field.name) for field in attrs.fields(_PushRow)}
+        return crm_rows.push(
+            {
+                **columns,
+                **attrs.asdict(key),
+                "first_unique_id": self._pushes[family[0]].unique_id,
+                "memories": [document(self._pushes[other].memory) for other in family],
+            }
+        )
+
+    def _readable(self, key: PushKey) -> list[Push]:
+        """The push, unless it cannot be read: then it is dead from now on."""
+        push = self._push(key)
+        if crm_rows.is_readable(push):
+            return [push]
+        row = self._pushes[key]
+        row.state, row.problem, row.fault, row.reason = PushState.DEAD, "internal", "ours", crm_rows.UNREADABLE
+        return []
+
+    # attempts
+
+    async def record_attempt(self, attempt: Attempt) -> None:
+        """Repeating it changes nothing."""
+        await self._entered()
+        attempt = crm_rows.clean_attempt(attempt)
+        at = attempt.at.astimezone(UTC)
+        found = self._found(attempt.key)
+        row = self._pushes[found] if found else None
+        if row is not None and row.attempted_at == at:
+            return self._answered(None)
+        if row is not None and row.state is PushState.PENDING:
+            row.state, row.next_at, row.attempted_at = attempt.state, attempt.next_at.astimezone(UTC), at
+            row.attempts += 1
+            row.memory = {**row.memory, **json.loads(document(attempt.memory))}
+            for name in ("outcome", "problem", "fault", "reason", "advice"):
+                setattr(row, name, getattr(attempt, name))
+        self._attempts_log.append(
+            IntegrationLog(
+                created_at=at,
+                enterprise_number=attempt.key.enterprise_number,
+                integration_type=attempt.key.crm,
+                event_type=crm_rows.event_type_of(attempt.key.kind),
+                request_data=json.loads(logged_document(attempt.request)),
+                response_data=json.loads(logged_document(attempt.response)),
+                status=crm_rows.status_of(attempt),
+                error_message=attempt.reason,
+            )
+        )
+        return self._answered(None)
+
+    async def dead_pushes(self, enterprise_number: str, *, limit: int) -> Sequence[Push]:
+        """The newest first."""
+        await self._entered()
+        dead = self._dead(clean_key(enterprise_number))
+        dead.sort(key=_place)
+        dead.sort(key=lambda key: self._pushes[key].created_at, reverse=True)
+        return self._answered([self._push(key) for key in dead[:limit]])
+
+    async def revive_pushes(self, enterprise_number: str, *, at: datetime) -> Sequence[PushKey]:
+        """The keys of those that are pending again, in order."""
+        await self._entered()
+        revived = sorted(self._dead(clean_key(enterprise_number)), key=_place)
+        for key in revived:
+            row = self._pushes[key]
+            row.state, row.attempts, row.next_at = PushState.PENDING, 0, at.astimezone(UTC)
+        return self._answered(revived)
+
+    def _dead(self, number: str) -> list[PushKey]:
+        return [key for key, row in self._pushes.items() if key.enterprise_number == number and row.state is PushState.DEAD]
+
+    async def integration_logs(self, enterprise_number: str, *, limit: int) -> Sequence[IntegrationLog]:
+        """The newest first."""
+        await self._entered()
+        number = clean_key(enterprise_number)
+        found = [one for one in reversed(self._attempts_log) if one.enterprise_number == number]
+        found.sort(key=lambda one: one.created_at, reverse=True)
+        return self._answered(found[:limit])
+
+    # housekeeping
+
+    def _forget_pushes(self, at: datetime, limit: int) -> int:
+        """What is done with and older; how many rows went."""
+        old_keys = [key for key, row in self._pushes.items() if row.state is not PushState.PENDING and row.created_at < at][:limit]
+        for key in old_keys:
+            del self._pushes[key]
+        old = [one for one in self._attempts_log if one.created_at < at][:limit]
+        self._attempts_log = [one for one in self._attempts_log if not any(one is gone for gone in old)]
+        return len(old_keys) + len(old)
+
+
+def _place(key: PushKey) -> tuple[str, int, str, str]:
+    """Where a push stands in the order of all: the dial before the hangup."""
+    return key.enterprise_number, key.call_id, key.crm, str(key.kind)
+
+
+def _clean(key: PushKey) -> PushKey:
+    return attrs.evolve(key, enterprise_number=clean_key(key.enterprise_number), crm=clean_key(key.crm))

@@ -1,0 +1,173 @@
+"""Which CRMs an enterprise has, whatever its settings hold."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.crm import registry
+from gateway.crm.base import CrmKind, CrmSettingsError
+from gateway.crm.http import CrmHttp
+from gateway.crm.own import OwnCrm, own_crm_maker
+from gateway.crm.registry import Crms
+from gateway.ports import EnterpriseConfig
+from tester.fakes.crm import ScriptedCrm
+
+SECRET = "a-secret-of-the-own-crm-1"
+SHORT = "must have at least 24 characters, or whsec_ and the base64 of at least 24 bytes"
+NUMBER = "must be text, not a number (leading zeros would be lost): put it in quotes"
+OWN = {"enabled": True, "url": "https://crm.example/calls", "secret": SECRET}
+
+
+def june(integrations: Mapping[str, Any], **more: Any) -> EnterpriseConfig:
+    return EnterpriseConfig(number="0367", token="t", integrations=integrations, **more)
+
+
+def crms(*kinds: CrmKind) -> Crms:
+    own = own_crm_maker(CrmHttp(), lambda: datetime(2025, 10, 1, tzinfo=UTC))
+    return Crms({CrmKind.OWN: own, **{kind: ScriptedCrm(kind).maker for kind in kinds}})
+
+
+def test_enabled_are_the_known_ones_that_say_so_in_a_fixed_order() -> None:
+    config = june(
+        {"own": OWN, "ms": {"enabled": True}, "retailcrm": {"enabled": True}, "uon": {"enabled": False}, "smart": {"enabled": True}}
+    )
+    assert crms(CrmKind.RETAILCRM, CrmKind.UON).enabled(config) == (CrmKind.RETAILCRM, CrmKind.OWN)
+    assert crms(CrmKind.RETAILCRM, CrmKind.UON).kinds == {CrmKind.RETAILCRM, CrmKind.UON, CrmKind.OWN}
+
+
+def test_an_enterprise_that_is_not_active_has_none() -> None:
+    assert crms().enabled(june({"own": OWN}, active=False)) == ()
+
+
+@pytest.mark.parametrize("table", [None, "on", 1, [], {}, {"enabled": "true"}, {"enabled": 1}])
+def test_what_is_damaged_is_switched_off(table: object) -> None:
+    assert crms().enabled(june({"own": table})) == ()
+
+
+def test_an_adapter_lives_as_long_as_its_settings_stay_equal() -> None:
+    known = crms()
+    first = known.adapter(june({"own": OWN}), CrmKind.OWN)
+    assert isinstance(first, OwnCrm)
+    assert known.adapter(june({"own": dict(OWN), "ms": {}}), CrmKind.OWN) is first
+    changed = known.adapter(june({"own": {**OWN, "url": "https://other.example/"}}), CrmKind.OWN)
+    assert changed is not first
+    assert known.adapter(june({"own": OWN}), CrmKind.OWN) is not first
+
+
+def test_enterprises_do_not_share_adapters() -> None:
+    known = crms()
+    other = EnterpriseConfig(number="0368", token="o", integrations={"own": OWN})
+    assert known.adapter(june({"own": OWN}), CrmKind.OWN) is not known.adapter(other, CrmKind.OWN)
+
+
+def test_the_number_of_adapters_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "MOST_ADAPTERS", 2)
+    known = crms(CrmKind.MS, CrmKind.UON)
+    config = june({"own": OWN, "ms": {}, "uon": {}})
+    first = known.adapter(config, CrmKind.OWN)
+    known.adapter(config, CrmKind.MS)
+    assert known.adapter(config, CrmKind.OWN) is first
+    known.adapter(config, CrmKind.UON)
+    assert known.adapter(config, CrmKind.OWN) is not first
+
+
+@pytest.mark.parametrize(
+    ("integrations", "kind", "text"),
+    [
+        ({}, CrmKind.OWN, "integrations.own: is no table"),
+        ({"own": "x"}, CrmKind.OWN, "integrations.own: is no table"),
+        ({"ms": {"enabled": True}}, CrmKind.MS, "integrations.ms: this version cannot speak to this CRM"),
+        ({"own": {}}, CrmKind.OWN, "integrations.own: url: is missing\nintegrations.own: secret: is missing"),
+        (
+            {"own": {"url": "https://HUSH@crm.example", "secret": "HUSH"}},
+            CrmKind.OWN,
+            f"integrations.own: url: must have no user and password in it\nintegrations.own: secret: {SHORT}",
+        ),
+        (
+            {"own": {"url": 5, "secret": ["HUSH"]}},
+            CrmKind.OWN,
+            f"integrations.own: url: {NUMBER}\nintegrations.own: secret: must be text, not a list",
+        ),
+    ],
+)
+def test_an_adapter_without_good_settings_is_refused_in_words(integrations: Mapping[str, Any], kind: CrmKind, text: str) -> None:
+    with pytest.raises(CrmSettingsError) as raised:
+        crms().adapter(june(integrations), kind)
+    assert str(raised.value) == text
+
+
+def test_keys_that_nobody_knows_do_not_stop_the_adapter() -> None:
+    assert crms().adapter(june({"own": {**OWN, "colour": "red"}}), CrmKind.OWN).kind is CrmKind.OWN
+
+
+@pytest.mark.parametrize(
+    ("smart", "primary"),
+    [
+        ({"primary": "uon"}, CrmKind.UON),
+        ({"primary": "own"}, CrmKind.OWN),
+        ({"primary": "amo"}, CrmKind.RETAILCRM),
+        ({"primary": ["ms"]}, CrmKind.RETAILCRM),
+        ({}, CrmKind.RETAILCRM),
+        ("ms", CrmKind.RETAILCRM),
+        (None, CrmKind.RETAILCRM),
+    ],
+)
+def test_the_primary_crm_is_what_smart_says_or_retailcrm(smart: object, primary: CrmKind) -> None:
+    assert crms().primary(june({"smart": smart})) is primary
+    assert crms().primary(june({})) is CrmKind.RETAILCRM
+
+
+def test_everything_that_is_wrong_is_told_in_one_line_each() -> None:
+    config = june(
+        {
+            "own": {"enabled": True, "url": "https://HUSH@crm.example", "colour": "HUSH"},
+            "ms": {"enabled": True, "api_token": "HUSH"},
+            "uon": "HUSH",
+            "amo": {"enabled": True},
+            "retailcrm": {"enabled": "true"},
+            "smart": {"primary": "amo"},
+        },
+        integrations_problem="integrations_config: is no object",
+    )
+    problems = crms().problems(config)
+    assert problems == (
+        "integrations_config: is no object",
+        "integrations.own: url: must have no user and password in it",
+        "integrations.own: secret: is missing",
+        'integrations.own: unknown key "colour"',
+        "integrations.ms: this version cannot speak to this CRM",
+        "integrations.uon: must be a table, not text",
+        'integrations: unknown key "amo"',
+        "integrations.retailcrm: enabled: must be true or false, without quotes, not text",
+        'integrations.smart: primary: must be retailcrm, ms, uon, bitrix24 or own, not "amo"',
+    )
+    assert "HUSH" not in repr(problems)
+
+
+def test_good_settings_and_switched_off_ones_have_no_problems() -> None:
+    assert crms().problems(june({"own": OWN, "ms": {"enabled": False, "x": 1}, "smart": {"primary": "own"}})) == ()
+    assert crms().problems(june({"own": {"enabled": False}})) == ()
+
+
+anything: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["own", "ms", "https://crm.example/"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["enabled", "url", "secret", "primary"]) | st.text(max_size=4), inner)
+    ),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*CrmKind, "smart"]) | st.text(max_size=4), anything))
+def test_any_settings_are_read_without_an_error(integrations: dict[str, Any]) -> None:
+    known, config = crms(), june(integrations)
+    assert all("\n" not in problem for problem in known.problems(config))
+    assert isinstance(known.primary(config), CrmKind)
+    for kind in known.enabled(config):
+        with suppress(CrmSettingsError):
+            known.adapter(config, kind)

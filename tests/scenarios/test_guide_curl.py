@@ -1,0 +1,177 @@
+"""The administrators' guide: each of its curl commands, run by a shell, gives what the guide wants.
+
+The commands stand here as they stand there, but for the port and for invented numbers.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from gateway.ports import LineConfig, ManagerConfig
+from sql.driver import connect
+from tests.scenarios.running import RunningGateway, enterprise, running_gateway
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("curl") is None or shutil.which("bash") is None, reason="the guide's commands need bash and curl: apt-get install curl"
+)
+needs_jq = pytest.mark.skipif(shutil.which("jq") is None, reason="these commands of the guide need jq: apt-get install jq")
+
+JUNE = attrs.evolve(
+    enterprise(367),
+    name="june",
+    token="375290000900",
+    secret="s3cret-of-june",
+    integrations={
+        "ms": {"enabled": True, "api_token": "MsToken-0123456789"},
+        "uon": {"enabled": True, "api_key": "UonKey-0123456789"},
+        "retailcrm": {"enabled": True, "domain": "https://store.example", "api_key": "RcKey-0123456789"},
+        "smart": {"primary": "ms"},
+    },
+    lines=(LineConfig(line_id="0001363", name="А1 основная", incoming_transform="+375{9}"),),
+    managers=(ManagerConfig(extension="151", last_name="Петрова", first_name="Анна", middle_name="Игоревна"),),
+)
+STRANGER, CUSTOMER = "375290001101", "375290001102"
+
+
+@pytest.fixture
+async def running(migrated_url: str, tmp_path: Path) -> AsyncIterator[RunningGateway]:
+    async with running_gateway(migrated_url, tmp_path, [JUNE, enterprise(270)]) as gateway:
+        yield gateway
+
+
+async def shell(running: RunningGateway, command: str) -> str:
+    """What the command prints, with our port in the place of 8020."""
+    address = running.internal_url.removeprefix("http://")
+    line = command.replace("127.0.0.1:8020", address)
+    assert address in line
+    with trio.fail_after(20):
+        done = await trio.run_process(
+            ["bash", "-c", f"set -o pipefail; {line}"], stdin=b"", capture_stdout=True, stderr=subprocess.STDOUT, check=False
+        )
+    assert done.returncode == 0, done.stdout
+    return done.stdout.decode()
+
+
+async def curl(running: RunningGateway, command: str) -> Any:
+    return json.loads(await shell(running, command.replace("curl", "curl -s", 1)))
+
+
+async def sql(url: str, statement: str) -> None:
+    """As an administrator writes it in psql."""
+    connection = await connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        connection.close()
+
+
+async def test_integrations_by_number_and_by_name(running: RunningGateway) -> None:
+    for key in ("0367", "june"):
+        answer = await curl(running, f"curl http://127.0.0.1:8020/integrations/{key}")
+        assert answer["integrations"] == {"ms": True, "uon": True, "retailcrm": True}
+    assert await curl(running, "curl http://127.0.0.1:8020/integrations/july") == {"detail": "Enterprise not found"}
+
+
+async def test_a_customer_without_a_name_and_one_with_a_name(running: RunningGateway, migrated_url: str) -> None:
+    assert await curl(running, f"curl http://127.0.0.1:8020/customer-name/0367/{STRANGER}") == {"name": None}
+    await sql(
+        migrated_url,
+        "insert into customers (enterprise_number, phone_e164, last_name, first_name)"
+        f" values ('0367', '+{CUSTOMER}', 'Орлова', 'Вера'), ('0367', '+{STRANGER}', 'Сидоров', 'Павел')",
+    )
+    assert await curl(running, f"curl http://127.0.0.1:8020/customer-name/0367/{CUSTOMER}") == {"name": "Орлова Вера"}
+    assert await curl(running, f"curl http://127.0.0.1:8020/customer-profile/0367/{CUSTOMER}") == {
+        "last_name": "Орлова",
+        "first_name": "Вера",
+        "middle_name": None,
+        "enterprise_name": None,
+    }
+    await curl(running, "curl -X POST http://127.0.0.1:8020/cache/invalidate/0367")
+    assert await curl(running, f"curl http://127.0.0.1:8020/customer-name/0367/{STRANGER}") == {"name": "Сидоров Павел"}
+
+
+async def test_a_manager_and_a_line(running: RunningGateway) -> None:
+    manager = await curl(running, "curl http://127.0.0.1:8020/metadata/0367/manager/151")
+    assert (manager["full_name"], manager["short_name"], manager["exists"]) == ("Петрова Анна Игоревна", "Петрова А.И.", True)
+    line = await curl(running, "curl http://127.0.0.1:8020/metadata/0367/line/0001363")
+    assert line == {"enterprise_number": "0367", "line_id": "0001363", "name": "А1 основная", "operator": "A1", "exists": True}
+    missing = await curl(running, "curl http://127.0.0.1:8020/metadata/0367/manager/999")
+    assert missing == {"detail": "Manager 999 not found for enterprise 0367"}
+
+
+async def test_the_cache_is_not_empty_and_hits(running: RunningGateway) -> None:
+    for _ in range(5):
+        await curl(running, "curl http://127.0.0.1:8020/integrations/0367")
+    figures = await curl(running, "curl http://127.0.0.1:8020/stats")
+    assert figures["cache_size"] == figures["config_cache_size"] == 2
+    assert figures["hits"] >= 5
+    assert figures["hit_rate_percent"] > 50
+    assert figures["last_full_refresh"]
+    assert await curl(running, "curl -X POST http://127.0.0.1:8020/cache/refresh") == {"message": "Cache refreshed successfully"}
+
+
+@needs_jq
+async def test_the_lines_with_jq_and_the_alert(running: RunningGateway) -> None:
+    await curl(running, "curl http://127.0.0.1:8020/integrations/0367")
+    assert json.loads(await shell(running, "curl -s http://127.0.0.1:8020/stats | jq"))["cache_size"] == 2
+    printed = await shell(running, "curl -s http://127.0.0.1:8020/stats | jq '.cache_size, .hit_rate_percent'")
+    assert [float(line) for line in printed.split()] == [2, 100]
+    # What `watch -n 30` of the guide repeats.
+    watched = await shell(
+        running,
+        'curl -s http://127.0.0.1:8020/stats | jq "{cache_size, hit_rate_percent, config_cache_size, last_refresh: .last_full_refresh}"',
+    )
+    assert json.loads(watched).keys() == {"cache_size", "hit_rate_percent", "config_cache_size", "last_refresh"}
+    alert = """if [ $(curl -s http://127.0.0.1:8020/stats | jq '.cache_size') -eq 0 ]; then
+        echo "❌ ALERT: Integration cache is empty!"
+        curl -X POST http://127.0.0.1:8020/cache/refresh
+    fi"""
+    assert await shell(running, alert) == ""
+
+
+async def test_an_update_in_the_database_is_seen_without_an_invalidation(running: RunningGateway, migrated_url: str) -> None:
+    async def primary() -> str:
+        answer = await curl(running, "curl http://127.0.0.1:8020/config/0367/smart")
+        found: str = answer["config"]["primary"]
+        return found
+
+    assert await primary() == "ms"
+    await sql(
+        migrated_url,
+        "UPDATE enterprises SET integrations_config = jsonb_set(COALESCE(integrations_config, '{}'::jsonb), '{smart,primary}',"
+        " '\"retailcrm\"') WHERE number = '0367'",
+    )
+    with trio.fail_after(10):
+        while await primary() != "retailcrm":
+            pass
+    message = await curl(running, "curl -X POST http://127.0.0.1:8020/cache/invalidate/0367")
+    assert message == {"message": "Cache invalidated for enterprise 0367"}
+    assert await primary() == "retailcrm"
+
+
+async def test_settings_put_with_curl_are_stored_and_shown_without_their_secrets(running: RunningGateway) -> None:
+    body = '{"enabled": false, "api_key": "***6789"}'
+    put = f"curl -X PUT http://127.0.0.1:8020/config/0367/uon -H 'Content-Type: application/json' -d '{body}'"
+    assert (await curl(running, put))["status"] == "success"
+    (stored,) = await running.gateway.store.enterprises_by_key("0367")
+    assert stored.integrations["uon"] == {"enabled": False, "api_key": "UonKey-0123456789"}
+    assert (await curl(running, "curl http://127.0.0.1:8020/integrations/0367"))["integrations"]["uon"] is False
+    everything = await shell(running, "curl -s http://127.0.0.1:8020/config/0367")
+    assert "UonKey" not in everything
+
+
+async def test_a_call_event_posted_with_curl_is_accepted(running: RunningGateway) -> None:
+    raw = '{"Phone": "375290001101", "CallType": 0, "Extensions": ["151"], "Trunk": "0001363"}'
+    body = f'{{"token": "375290000900", "uniqueId": "1759310248.0", "event_type": "dial", "raw": {raw}}}'
+    post = f"curl -X POST http://127.0.0.1:8020/dispatch/call-event -H 'Content-Type: application/json' -d '{body}'"
+    # No CRM of this enterprise has an adapter in this version: nothing is owed, and that is no error.
+    assert await curl(running, post) == {"success": True}
+    unknown = post.replace("375290000900", "375290009999")
+    assert await curl(running, unknown) == {"detail": "enterprise not found by token"}
