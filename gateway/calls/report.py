@@ -9,15 +9,16 @@ from gateway.calls.parties import Direction
 
 
 class ReportKind(StrEnum):
-    """The two moments that are told: the first ring of an external call, and its end."""
+    """The moments that are told: the first ring of an external call, its end, and a recording that became known after the end was told."""
 
     DIAL = auto()
     HANGUP = auto()
+    RECORDING = auto()
 
 
 @attrs.frozen(kw_only=True)
 class CallReport:
-    """An external call at its first ring (`DIAL`) or at its end (`HANGUP`).
+    """An external call at its first ring (`DIAL`) or at its end (`HANGUP`); `RECORDING` is the end again, now with `recording_url`.
 
     `unique_id` is the primary id of the call (see `CallRecord`); the CRM knows the call by it. `phone` is the customer's number, digits,
     line rule applied, "" when it is withheld. `line` the trunk. `extensions`: DIAL incoming: all that ring, in the order of their first

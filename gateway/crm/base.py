@@ -87,6 +87,18 @@ class Outcome:
     memory: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
 
 
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One thing that an examination of an integration found, for an administrator. One line each, never a secret; `advice` "" when all is well.
+
+    `text` and `advice` are in the language that was asked for.
+    """
+
+    is_ok: bool
+    text: str
+    advice: str = ""
+
+
 class CrmSettingsError(GatewayError):
     """The settings of an integration are not usable. One line for each thing that is wrong; never a secret."""
 
@@ -107,6 +119,10 @@ class CrmAdapter(Protocol):
 
     kind: CrmKind
 
+    async def admission(self, report: CallReport) -> None:
+        """Wait until the CRM's limits let the requests of this push through, and take their places. The deadline of a push begins after it."""
+        ...
+
     async def push(self, report: CallReport, *, push_id: str, memory: Mapping[str, Any]) -> Outcome:
         """Tell the CRM. `push_id` is the same for every try of the same report: the CRM may know a repetition by it. Never raises."""
         ...
@@ -117,4 +133,8 @@ class CrmAdapter(Protocol):
 
     async def notify_incoming(self, phone: str, extensions: Sequence[str]) -> Outcome | None:
         """Show a notice of an incoming call to these people, outside of any call. None: this CRM has no such thing."""
+        ...
+
+    async def examine(self, *, language: str) -> Sequence[Finding]:
+        """Ask the CRM harmless questions: is the key good, are the rights there, do the mapped people exist? Changes nothing. Never raises."""
         ...

@@ -19,7 +19,7 @@ import attrs
 from gateway.calls.report import CallReport, ReportKind
 from gateway.crm.advice import failure
 from gateway.crm.answers import may_be_done, problem_of_status, retry_after_seconds
-from gateway.crm.base import CrmAdapter, CrmKind, CrmSettingsError, Outcome, OutcomeClass, Problem
+from gateway.crm.base import CrmAdapter, CrmKind, CrmSettingsError, Finding, Outcome, OutcomeClass, Problem
 from gateway.crm.http import CrmHttp, CrmTrouble, HttpAnswer, HttpRequest
 from gateway.crm.targets import Target
 from gateway.ports import CustomerProfile
@@ -208,6 +208,9 @@ class OwnCrm:
         self._http = http
         self._clock = clock
 
+    async def admission(self, report: CallReport) -> None:
+        """The scheme names no limits."""
+
     async def push(self, report: CallReport, *, push_id: str, memory: Mapping[str, Any]) -> Outcome:  # noqa: ARG002
         """One webhook; nothing is remembered between those of a call."""
         request: dict[str, Any] = {"method": "POST", "url": self._settings.target.shown, "webhook_id": push_id}
@@ -230,6 +233,15 @@ class OwnCrm:
     async def notify_incoming(self, phone: str, extensions: Sequence[str]) -> Outcome | None:  # noqa: ARG002
         """Nor notices outside of a call."""
         return None
+
+    async def examine(self, *, language: str) -> Sequence[Finding]:
+        """A receiver can be asked nothing that is no event: only the settings are known to be good."""
+        text = (
+            "настройки верны; проверка без события невозможна"
+            if language == "ru"
+            else "the settings are good; nothing but an event can be sent"
+        )
+        return (Finding(is_ok=True, text=text),)
 
 
 def own_crm_maker(http: CrmHttp, clock: Callable[[], datetime]) -> Callable[[str, Mapping[str, Any]], CrmAdapter]:

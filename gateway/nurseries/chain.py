@@ -1,4 +1,4 @@
-"""A chain: all that one CRM is to hear about one call, in order. The hangup waits until the dial is done or dead.
+"""A chain: all that one CRM is to hear about one call, in order: each report waits until those before it are done or dead.
 
 Whether something is still to be sent is asked of the store right before it is sent. What a CRM's answer means is the adapter's business,
 when a failure is tried again is in `retries`; here it is done, written down and told.
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-IN_ORDER = (ReportKind.DIAL, ReportKind.HANGUP)
+IN_ORDER = tuple(ReportKind)
 # What a CRM has accepted is written down even when the process is told to end: for so long, then the next process sends it again.
 RECORD_SECONDS = 2.0
 # Times go through the database and back, and come out a little different.
@@ -150,6 +150,7 @@ async def _push(room: ChainRoom, push: Push) -> Outcome:
         adapter = room.adapter_of(key.enterprise_number, key.crm)
         if adapter is None:
             return SWITCHED_OFF
+        await adapter.admission(push.report)
         with trio.move_on_after(room.timeout_seconds):
             return await adapter.push(push.report, push_id=push.push_id, memory=push.memory)
     except CrmSettingsError as exc:

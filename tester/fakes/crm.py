@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from gateway.calls.report import CallReport
-from gateway.crm.base import CrmAdapter, CrmKind, CrmLookupFailed, Fault, Outcome, OutcomeClass, Problem
+from gateway.crm.base import CrmAdapter, CrmKind, CrmLookupFailed, Fault, Finding, Outcome, OutcomeClass, Problem
 from gateway.ports import CustomerProfile
 
 DELIVERED = Outcome(outcome=OutcomeClass.DELIVERED)
@@ -123,8 +123,14 @@ class ScriptedCrm:
     async def look_up(self, phone: str) -> CustomerProfile | None:
         return await self.look_up_of(self._enterprise_number, phone)
 
+    async def admission(self, report: CallReport) -> None:
+        """No limits."""
+
     async def notify_incoming(self, phone: str, extensions: Sequence[str]) -> Outcome | None:
         return await self.notify_of(self._enterprise_number, phone, extensions)
+
+    async def examine(self, *, language: str) -> Sequence[Finding]:  # noqa: ARG002
+        return (Finding(is_ok=True, text="scripted"),)
 
     async def push_of(self, enterprise_number: str, report: CallReport, *, push_id: str, memory: Mapping[str, Any]) -> Outcome:
         """A push of this enterprise. Raises what the play says, although a real adapter never raises."""
@@ -187,8 +193,14 @@ class _Seen:
     async def look_up(self, phone: str) -> CustomerProfile | None:
         return await self._crm.look_up_of(self._enterprise_number, phone)
 
+    async def admission(self, report: CallReport) -> None:
+        """No limits."""
+
     async def notify_incoming(self, phone: str, extensions: Sequence[str]) -> Outcome | None:
         return await self._crm.notify_of(self._enterprise_number, phone, extensions)
+
+    async def examine(self, *, language: str) -> Sequence[Finding]:  # noqa: ARG002
+        return (Finding(is_ok=True, text="scripted"),)
 
 
 async def _perform(play: Play) -> None:
