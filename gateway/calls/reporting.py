@@ -35,6 +35,9 @@ def report_of(call: Call, profile: Profile, rules: LineRules, kind: ReportKind) 
             return _dial_of(call, profile, rules)
         case ReportKind.HANGUP:
             return _hangup_of(call, profile, rules) if call.closed_by else None
+        case ReportKind.RECORDING:
+            # No event of a call tells of its recording: the store makes the report out of that of the end.
+            return None
         case _:
             assert_never(kind)
 

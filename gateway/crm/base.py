@@ -89,7 +89,8 @@ class Outcome:
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """One thing that an examination of an integration found, for an administrator. One line each, never a secret; `advice` "" when all is well.
+    """One thing that an examination of an integration found, for an administrator. One line each, never a secret; `advice` "" when all is
+    well.
 
     `text` and `advice` are in the language that was asked for.
     """
@@ -120,7 +121,9 @@ class CrmAdapter(Protocol):
     kind: CrmKind
 
     async def admission(self, report: CallReport) -> None:
-        """Wait until the CRM's limits let the requests of this push through, and take their places. The deadline of a push begins after it."""
+        """Wait until the CRM's limits let the requests of this push through, and take their places. The deadline of a push begins after
+        it.
+        """
         ...
 
     async def push(self, report: CallReport, *, push_id: str, memory: Mapping[str, Any]) -> Outcome:
@@ -136,5 +139,7 @@ class CrmAdapter(Protocol):
         ...
 
     async def examine(self, *, language: str) -> Sequence[Finding]:
-        """Ask the CRM harmless questions: is the key good, are the rights there, do the mapped people exist? Changes nothing. Never raises."""
+        """Ask the CRM harmless questions: is the key good, are the rights there, do the mapped people exist? Changes nothing. Never
+        raises.
+        """
         ...

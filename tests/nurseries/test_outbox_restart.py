@@ -119,6 +119,8 @@ class Receiver:
     kind: CrmKind = CrmKind.OWN
     taken: list[tuple[str, CallReport]] = attrs.field(factory=list[tuple[str, CallReport]])
 
+    async def admission(self, report: CallReport) -> None: ...
+
     async def push(self, report: CallReport, *, push_id: str, memory: Mapping[str, Any]) -> Outcome:  # noqa: ARG002
         await self.fuse.step()
         if self.refusals:
@@ -131,6 +133,9 @@ class Receiver:
     async def look_up(self, phone: str) -> None: ...
 
     async def notify_incoming(self, phone: str, extensions: object) -> None: ...
+
+    async def examine(self, *, language: str) -> tuple[()]:  # noqa: ARG002
+        return ()
 
 
 # A call makes at most 20 steps: two looks and a record, the request, for dial and hangup; with two refusals, 12 more.
