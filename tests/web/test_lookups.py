@@ -414,11 +414,24 @@ async def test_settings_are_shown_without_secrets(inside: Inside) -> None:
             "bitrix24": {"enabled": True, "incoming_webhook": "https://portal.example/***", "webhook_token": "***"},
             "smart": {"primary": "retailcrm"},
         },
+        "problems": ["integrations.bitrix24: this version cannot speak to this CRM"],
         "source": "cache",
         "cached_at": "2026-03-02T09:00:00+00:00",
     }
     for secret in (API_KEY, HOOK, "HookCode", "123456", JUNE.secret, JUNE.bot_token):
         assert secret not in response.body.decode()
+
+
+@pytest.mark.parametrize("damaged", ["5", '"text"', "[]", '{"retailcrm": "s3cret-in-clear", "ms": {"enabled": true}}'])
+async def test_damaged_settings_are_told_for_that_enterprise_alone(inside: Inside, damaged: str) -> None:
+    inside.store.put_integrations("0367", damaged)
+    await inside.ask("POST", "/cache/refresh")
+    answer = await inside.get("/config/0367")
+    assert answer["problems"]
+    assert "s3cret-in-clear" not in str(answer)
+    assert (await inside.get("/config/0368"))["problems"] == []
+    assert (await inside.ask("PUT", "/config/0367/retailcrm", {"enabled": True})).status == 200
+    assert (await inside.get("/integrations/0367"))["integrations"]["retailcrm"] is True
 
 
 async def test_settings_that_are_not_in_memory_come_from_the_database() -> None:
