@@ -182,7 +182,7 @@ class CrmHttp:
         try:
             return await self._exchange(request)
         except AddressRefused:
-            return CrmTrouble(Problem.TARGET_REFUSED, "the name leads to no public address", is_ambiguous=False)
+            return CrmTrouble(Problem.TARGET_REFUSED, "the target has no public address", is_ambiguous=False)
         except NotConnected as exc:
             return CrmTrouble(Problem.CONNECTION, str(exc), is_ambiguous=False)
         except httpcore.LocalProtocolError:

@@ -117,7 +117,7 @@ async def serve_on_loopback(site: Site) -> AsyncGenerator[str]:
 class MemoryNetwork:
     """Names, addresses and what lives there. `nursery` is where the sites run.
 
-    An address without a site refuses connections, one in `silent` swallows them, one in `slow_seconds` takes its time and cannot be stopped.
+    An address without a site refuses connections, one in `silent` swallows them, one in `slow_seconds` takes its time, unstoppably.
     TLS is only noted down. `on_step` is called with "resolved", "connected" and "secured" at the last moment before the client goes on.
     """
 
