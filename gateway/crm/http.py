@@ -29,7 +29,7 @@ import httpcore2 as httpcore
 import trio
 
 from gateway.crm.base import Problem
-from gateway.crm.network import AddressRefused, JudgedBackend, Network, NotConnected, SystemNetwork
+from gateway.crm.network import AddressRefused, Network, NotConnected, SystemNetwork, connect
 from gateway.crm.targets import Target
 from gateway.errors import GatewayError
 
@@ -44,8 +44,7 @@ MOST_IDLE = 32
 CLOSE_SECONDS = 2.0
 
 _FOR_A_CRM: ContextVar[bool] = ContextVar("request_for_a_crm", default=False)
-# A filter works only on the logger it sits on, not on its children.
-_LOGGERS = ("httpcore2.connection", "httpcore2.http11")
+_LOGGER = "httpcore2.http11"
 
 
 class CrmTrouble(GatewayError):
@@ -109,6 +108,15 @@ class _Places:
     users: int = 0
 
 
+@attrs.frozen
+class _Idle:
+    target: "_Key"
+    connection: httpcore.AsyncHTTP11Connection
+
+
+_Key = tuple[str, str, int]
+
+
 class CrmHttp:
     """Connections to CRMs, shared by all adapters of the process. Use as an async context manager; leaving it closes them.
 
@@ -127,32 +135,29 @@ class CrmHttp:
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._allow_private_targets = allow_private_targets
-        self._timeouts = {"connect": connect_seconds}
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl_context or httpcore.default_ssl_context(),
-            max_connections=MOST_CONNECTIONS,
-            max_keepalive_connections=MOST_IDLE,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=JudgedBackend(network or SystemNetwork(), allow_private_targets=allow_private_targets),
-        )
+        self._connect_seconds = connect_seconds
+        self._network = network or SystemNetwork()
+        self._trust = ssl_context or httpcore.default_ssl_context()
         self._free = trio.Semaphore(MOST_CONNECTIONS)
-        self._places: dict[tuple[str, str, int], _Places] = {}
+        self._places: dict[_Key, _Places] = {}
+        self._idle: list[_Idle] = []
 
     def __repr__(self) -> str:
         return "CrmHttp()"
 
     async def __aenter__(self) -> Self:
-        for name in _LOGGERS:
-            logger = logging.getLogger(name)
-            if not any(isinstance(known, _Silence) for known in logger.filters):
-                logger.addFilter(_Silence())
+        logger = logging.getLogger(_LOGGER)
+        if not any(isinstance(known, _Silence) for known in logger.filters):
+            logger.addFilter(_Silence())
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        idle, self._idle = self._idle, []
         with trio.move_on_after(CLOSE_SECONDS, shield=True):
-            await self._pool.aclose()
+            for kept in idle:
+                await kept.connection.aclose()
 
     async def send(self, request: HttpRequest) -> HttpAnswer:
         """Ask, and read the answer whatever its status.
@@ -177,7 +182,7 @@ class CrmHttp:
         try:
             return await self._exchange(request)
         except AddressRefused:
-            return CrmTrouble(Problem.TARGET_REFUSED, "the name leads to no public address", is_ambiguous=False)
+            return CrmTrouble(Problem.TARGET_REFUSED, "the target has no public address", is_ambiguous=False)
         except NotConnected as exc:
             return CrmTrouble(Problem.CONNECTION, str(exc), is_ambiguous=False)
         except httpcore.LocalProtocolError:
@@ -187,7 +192,7 @@ class CrmHttp:
 
     @asynccontextmanager
     async def _place(self, target: Target) -> AsyncGenerator[None]:
-        key = (target.scheme, target.host, target.port)
+        key = _key(target)
         places = self._places.setdefault(key, _Places(trio.Semaphore(CONNECTIONS_OF_A_TARGET)))
         places.users += 1
         try:
@@ -201,21 +206,69 @@ class CrmHttp:
     async def _exchange(self, request: HttpRequest) -> HttpAnswer:
         target = request.target
         headers = {"Host": target.host_header, "Accept-Encoding": "gzip", **request.headers, "Content-Length": str(len(request.body))}
-        response = await self._pool.handle_async_request(
-            httpcore.Request(
-                request.method,
-                httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path),
-                headers=[(name.encode("utf-8", "replace"), value.encode("utf-8", "replace")) for name, value in headers.items()],
-                content=request.body,
-                extensions={"timeout": self._timeouts},
-            )
+        asked = httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path),
+            headers=[(name.encode("utf-8", "replace"), value.encode("utf-8", "replace")) for name, value in headers.items()],
+            content=request.body,
         )
+        connection = await self._take_idle(target) or await self._connect(target)
         try:
-            got = {name.lower(): value.decode("latin-1") for name, value in response.headers}
-            body, flaw = await _read(response, got.get(b"content-encoding", ""))
-        finally:
+            answer = await _answered(await connection.handle_async_request(asked))
+        except BaseException:
+            # Before its first checkpoint is passed httpcore2 does not care for the connection.
+            with trio.move_on_after(CLOSE_SECONDS, shield=True):
+                await connection.aclose()
+            raise
+        if connection.is_idle() and len(self._idle) < MOST_IDLE:
+            self._idle.append(_Idle(_key(target), connection))
+        else:
+            with trio.move_on_after(CLOSE_SECONDS, shield=True):
+                await connection.aclose()
+        return answer
+
+    async def _connect(self, target: Target) -> httpcore.AsyncHTTP11Connection:
+        stream = await connect(
+            self._network,
+            target,
+            allow_private_targets=self._allow_private_targets,
+            trust=self._trust,
+            seconds=self._connect_seconds,
+        )
+        origin = httpcore.Origin(target.scheme.encode(), target.host.encode(), target.port)
+        return httpcore.AsyncHTTP11Connection(origin, stream, keepalive_expiry=IDLE_SECONDS)
+
+    async def _take_idle(self, target: Target) -> httpcore.AsyncHTTP11Connection | None:
+        """The idle connection to this target that was used last. Closes those that have become old or have ended, to whomever they lead."""
+        taken: httpcore.AsyncHTTP11Connection | None = None
+        kept: list[_Idle] = []
+        old: list[httpcore.AsyncHTTP11Connection] = []
+        for idle in reversed(self._idle):
+            if idle.connection.has_expired():
+                old.append(idle.connection)
+            elif taken is None and idle.target == _key(target):
+                taken = idle.connection
+            else:
+                kept.insert(0, idle)
+        self._idle = kept
+        with trio.move_on_after(CLOSE_SECONDS, shield=True):
+            for connection in old:
+                await connection.aclose()
+        return taken
+
+
+def _key(target: Target) -> _Key:
+    return target.scheme, target.host, target.port
+
+
+async def _answered(response: httpcore.Response) -> HttpAnswer:
+    try:
+        headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+        body, flaw = await _read(response, headers.get(b"content-encoding", ""))
+    finally:
+        with trio.move_on_after(CLOSE_SECONDS, shield=True):
             await response.aclose()
-        return HttpAnswer(status=response.status, body=body, retry_after=got.get(b"retry-after", ""), flaw=flaw)
+    return HttpAnswer(status=response.status, body=body, retry_after=headers.get(b"retry-after", ""), flaw=flaw)
 
 
 async def _read(response: httpcore.Response, encoding: str) -> tuple[bytes, str]:

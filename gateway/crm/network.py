@@ -1,14 +1,13 @@
 """How a connection to a CRM is made: resolve the name, judge every address, connect to an address that was judged.
 
 The judged address is the one that is connected to, as a number: no second look-up stands between, so a name that changes its answer (DNS
-rebinding) gains nothing. The name of the URL stays what TLS verifies. Nothing of httpcore2's own network code is used: its connections are
-made by name, and a cancelled handshake leaves its socket to the garbage collector.
+rebinding) gains nothing. The name of the URL stays what TLS verifies.
 """
 
 import os
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import Any, Protocol, cast
@@ -16,7 +15,7 @@ from typing import Any, Protocol, cast
 import httpcore2 as httpcore
 import trio
 
-from gateway.crm.targets import is_public
+from gateway.crm.targets import Target, is_public
 
 # RFC 8305 8, Connection Attempt Delay: an address that does not answer costs this much and not the whole deadline.
 STAGGER_SECONDS = 0.25
@@ -77,56 +76,54 @@ def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
     return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
-class JudgedBackend(httpcore.AsyncNetworkBackend):
-    """What httpcore2 makes its connections with. Raises `NotConnected` and `AddressRefused`, which httpcore2 passes on as they are."""
+async def connect(network: Network, target: Target, *, allow_private_targets: bool, trust: ssl.SSLContext, seconds: float) -> "Connection":
+    """A connection over which a request can be sent.
 
-    def __init__(self, network: Network, *, allow_private_targets: bool) -> None:
-        self._network = network
-        self._allow_private_targets = allow_private_targets
+    Args:
+        trust: who may vouch for an https target.
+        seconds: bound for the look-up and the connection together, and again for TLS.
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  (the signature is httpcore2's)
-        local_address: str | None = None,  # noqa: ARG002
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002
-    ) -> httpcore.AsyncNetworkStream:
-        """`timeout` bounds the look-up and the connection together."""
-        with trio.move_on_after(float("inf") if timeout is None else timeout):
-            addresses = (host,) if _is_address(host) else await self._resolve(host, port)
-            allowed = addresses if self._allow_private_targets else [address for address in addresses if is_public(address)]
-            if not allowed:
-                raise AddressRefused
-            return Connection(self._network, await _first_connected(self._network, _by_turns(allowed)[:MOST_ADDRESSES], port))
+    Raises: `NotConnected`, `AddressRefused`. Whatever happens, cancellation too, nothing else stays open.
+    """
+    stream: trio.abc.Stream | None = None
+    with trio.move_on_after(seconds):
+        addresses = (target.host,) if _is_address(target.host) else await _resolve(network, target)
+        allowed = addresses if allow_private_targets else [address for address in addresses if is_public(address)]
+        if not allowed:
+            raise AddressRefused
+        # Nothing waits between here and the care of `_secured`: a deadline that passes meanwhile must not lose the stream.
+        stream = await _first_connected(network, _by_turns(allowed)[:MOST_ADDRESSES], target.port)
+    if stream is None:
         raise NotConnected("no connection in time")
+    return Connection(stream if target.scheme == "http" else await _secured(network, stream, target, trust, seconds))
 
-    async def _resolve(self, host: str, port: int) -> Sequence[str]:
-        try:
-            return await self._network.resolve(host, port)
-        except (OSError, UnicodeError) as exc:  # UnicodeError: a label that IDNA does not know
-            problem = exc.strerror if isinstance(exc, OSError) else None
-        raise NotConnected(f"the name does not resolve: {problem or 'no reason given'}")
 
-    async def connect_unix_socket(
-        self,
-        path: str,  # noqa: ARG002
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002
-    ) -> httpcore.AsyncNetworkStream:
-        """No CRM lives at one."""
-        await trio.lowlevel.checkpoint()
-        raise AddressRefused
+async def _resolve(network: Network, target: Target) -> Sequence[str]:
+    try:
+        return await network.resolve(target.host, target.port)
+    except (OSError, UnicodeError) as exc:  # UnicodeError: a label that IDNA does not know
+        problem = exc.strerror if isinstance(exc, OSError) else None
+    raise NotConnected(f"the name does not resolve: {problem or 'no reason given'}")
 
-    async def sleep(self, seconds: float) -> None:
-        await trio.sleep(seconds)
+
+async def _secured(network: Network, stream: trio.abc.Stream, target: Target, trust: ssl.SSLContext, seconds: float) -> trio.abc.Stream:
+    problem = "no TLS in time"
+    try:
+        with trio.move_on_after(seconds):
+            return await network.secure(stream, trust, target.host)
+    except trio.BrokenResourceError as exc:
+        problem = _tls_problem(exc.__cause__)
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    await trio.aclose_forcefully(stream)
+    raise NotConnected(problem)
 
 
 class Connection(httpcore.AsyncNetworkStream):
     """A stream as httpcore2 wants it. Without bounds for reading and writing: the caller's cancel scope is the deadline."""
 
-    def __init__(self, network: Network, stream: trio.abc.Stream) -> None:
-        self._network = network
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109
@@ -145,28 +142,8 @@ class Connection(httpcore.AsyncNetworkStream):
         """At once, without a goodbye of TLS: HTTP says itself where an answer ends."""
         await trio.aclose_forcefully(self._stream)
 
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> httpcore.AsyncNetworkStream:
-        """Whatever happens, cancellation too, the stream is either under TLS or closed."""
-        assert server_hostname is not None
-        problem = "no TLS in time"
-        try:
-            with trio.move_on_after(float("inf") if timeout is None else timeout):
-                return Connection(self._network, await self._network.secure(self._stream, ssl_context, server_hostname))
-        except trio.BrokenResourceError as exc:
-            problem = _tls_problem(exc.__cause__)
-        except BaseException:
-            await trio.aclose_forcefully(self._stream)
-            raise
-        await trio.aclose_forcefully(self._stream)
-        raise NotConnected(problem)
-
     def get_extra_info(self, info: str) -> Any:
-        """What the pool asks: whether an idle connection has something to read, which is then its end."""
+        """What is asked of an idle connection: whether there is something to read, which then is its end."""
         if info != "is_readable":
             return None
         stream = self._stream

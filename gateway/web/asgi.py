@@ -143,7 +143,8 @@ class PatientApp:
                 with trio.move_on_after(HANDLER_SECONDS) as scope_of_handler:
                     await self._app(scope, _replay(body), send)
                 if scope_of_handler.cancelled_caught:
-                    _log.error("a handler of %s did not answer within %g s", scope["path"], HANDLER_SECONDS)
+                    path = scope.get("state", {}).get(SHOWN_PATH) or scope["path"]
+                    _log.error("a handler of %s did not answer within %g s", path, HANDLER_SECONDS)
         else:
             await self._app(scope, receive, send)
 

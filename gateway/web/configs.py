@@ -9,6 +9,7 @@ from quart_trio import QuartTrio
 from cache.configurations import Configurations
 from gateway.calls.envelope import EnvelopeError, read_body
 from gateway.crm.checks import CHECKS, table_problems
+from gateway.crm.registry import Crms
 from gateway.ports import EnterpriseConfig, Store
 from gateway.tables import shown
 from gateway.web.details import Detail, json_answer, posted_body
@@ -19,8 +20,9 @@ from gateway.web.masking import MaskedValue, masked, unmasked
 class ConfigDesk:
     """`/config/…`. What is written is what the next look-up sees, here and in the calls."""
 
-    def __init__(self, *, enterprises: Enterprises, configurations: Configurations, store: Store) -> None:
+    def __init__(self, *, enterprises: Enterprises, configurations: Configurations, crms: Crms, store: Store) -> None:
         self._enterprises = enterprises
+        self._crms = crms
         self._configurations = configurations
         self._store = store
 
@@ -31,7 +33,7 @@ class ConfigDesk:
         app.add_url_rule("/config/<key>/<name>", view_func=self.put_config, methods=["PUT"])
 
     async def config(self, key: str) -> Response:
-        """All tables of an enterprise."""
+        """All tables of an enterprise, and what is wrong with them."""
         told = "***" if self._enterprises.is_hidden(key) else key
         known = set(self._configurations.entries())
         found = await self._enterprises.config(key, missing=f"No integration configurations found for enterprise {told}")
@@ -40,6 +42,7 @@ class ConfigDesk:
             {
                 "enterprise_number": found.number,
                 "integrations": masked(tables(found)),
+                "problems": list(self._crms.problems(found)),
                 "source": "cache" if found.number in known else "database",
                 "cached_at": entry.created_at.isoformat(timespec="seconds") if entry is not None else None,
             }

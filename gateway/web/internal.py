@@ -51,7 +51,7 @@ def create_internal_app(*, health: Health, metrics: Metrics, rooms: Rooms) -> Ap
     _add_probes(app, health, metrics)
     enterprises = Enterprises(rooms.directory, rooms.configurations)
     Lookups(enterprises=enterprises, configurations=rooms.configurations, health=health, clock=rooms.clock).add_to(app)
-    ConfigDesk(enterprises=enterprises, configurations=rooms.configurations, store=rooms.store).add_to(app)
+    ConfigDesk(enterprises=enterprises, configurations=rooms.configurations, crms=rooms.crms, store=rooms.store).add_to(app)
     MetadataDesk(enterprises=enterprises, configurations=rooms.configurations, clock=rooms.clock).add_to(app)
     CustomerDesk(enterprises=enterprises, customers=rooms.customers, crms=rooms.crms, store=rooms.store, clock=rooms.clock).add_to(app)
     DispatchDesk(enterprises=enterprises, crms=rooms.crms, store=rooms.store, outbox=rooms.outbox, clock=rooms.clock).add_to(app)

@@ -36,6 +36,8 @@ create table customers (
     named_at timestamptz,
     -- person_uid "<source>:<id>" or "<source>_corp:<id>": the numbers of one customer have the same. ids: {"<source>": ["<id>", …]}.
     meta jsonb not null default '{}' check (jsonb_typeof(meta) = 'object'),
+    -- The transaction that last made the counts anew of all calls. Whoever writes this column, whatever the value, has them made anew.
+    counted_by xid8,
     primary key (enterprise_number, phone_e164)
 ) with (fillfactor = 80);
 create index customers_person on customers (enterprise_number, (meta ->> 'person_uid')) where meta ? 'person_uid';
@@ -62,12 +64,12 @@ create function customer_by_calls(of_enterprise text, of_phone text) returns cus
         max(o.ended_at) filter (where o.call_status = 2),
         coalesce((select trim(split_part(extension, ',', 1)) from newest), ''),
         coalesce((select trunk from newest), ''),
-        '', '', '', '', '', '', false, null::timestamptz, '{}'::jsonb
+        '', '', '', '', '', '', false, null::timestamptz, '{}'::jsonb, null::xid8
     from own o
 $$;
 
 -- A new row of `customers` counts what is there, whatever was given.
-create function count_new_customer() returns trigger language plpgsql as $$
+create function count_customer() returns trigger language plpgsql as $$
 declare
     counted customers := customer_by_calls(new.enterprise_number, new.phone_e164);
 begin
@@ -85,12 +87,15 @@ begin
     new.last_success_at := counted.last_success_at;
     new.last_agent_internal := counted.last_agent_internal;
     new.last_line := counted.last_line;
+    new.counted_by := pg_current_xact_id();
     return new;
 end
 $$;
-create trigger customers_counted before insert on customers for each row execute function count_new_customer();
+create trigger customers_counted before insert or update of counted_by on customers for each row execute function count_customer();
 
 -- Moves the counts by the difference between the calls as they were and as they are: the same rows on both sides move nothing.
+-- A row that was counted as a whole in this transaction is counted so again: one statement may insert calls and update others, both triggers
+-- see all of it, and the row that the first one makes knows already what the second one would add.
 -- Locks: the rows of the customers, in the order of their keys.
 create function count_calls(gone calls[], come calls[]) returns void language plpgsql as $$
 declare
@@ -150,9 +155,14 @@ begin
                 end,
                 last_agent_internal = coalesce(trim(split_part(newest.extension, ',', 1)), ''),
                 last_line = coalesce(newest.trunk, '')
-            where k.enterprise_number = moved.enterprise_number and k.phone_e164 = moved.customer_e164;
+            where k.enterprise_number = moved.enterprise_number and k.phone_e164 = moved.customer_e164
+                and k.counted_by is distinct from pg_current_xact_id();
             exit when found;
-            -- The trigger of `customers` counts. When somebody else's row comes first, the difference is added to it.
+            update customers k set counted_by = pg_current_xact_id()
+            where k.enterprise_number = moved.enterprise_number and k.phone_e164 = moved.customer_e164
+                and k.counted_by = pg_current_xact_id();
+            exit when found;
+            -- When somebody else's row comes first, the difference is added to that one.
             insert into customers (enterprise_number, phone_e164) values (moved.enterprise_number, moved.customer_e164) on conflict do nothing;
             exit when found;
         end loop;

@@ -117,7 +117,8 @@ async def serve_on_loopback(site: Site) -> AsyncGenerator[str]:
 class MemoryNetwork:
     """Names, addresses and what lives there. `nursery` is where the sites run.
 
-    An address without a site refuses connections; one in `silent` swallows them. TLS is only noted down.
+    An address without a site refuses connections, one in `silent` swallows them, one in `slow_seconds` takes its time, unstoppably.
+    TLS is only noted down. `on_step` is called with "resolved", "connected" and "secured" at the last moment before the client goes on.
     """
 
     def __init__(self, nursery: trio.Nursery) -> None:
@@ -126,6 +127,8 @@ class MemoryNetwork:
         self._sites: dict[str, Site] = {}
         self.silent: set[str] = set()
         self.silent_names: set[str] = set()
+        self.slow_seconds: dict[str, float] = {}
+        self.on_step: Callable[[str], None] = _nothing
         self.resolved: list[str] = []
         self.connected: list[tuple[str, int]] = []
         self.secured: list[str] = []
@@ -149,12 +152,15 @@ class MemoryNetwork:
         answers = self._names.get(host)
         if not answers:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        self.on_step("resolved")
         return answers.popleft() if len(answers) > 1 else answers[0]
 
     async def connect(self, address: str, port: int) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
         self.connected.append((address, port))
         if address in self.silent:
+            await trio.sleep_forever()
+        with trio.move_on_after(self.slow_seconds.get(address, 0.0), shield=True):
             await trio.sleep_forever()
         site = self._sites.get(address)
         if site is None:
@@ -163,6 +169,7 @@ class MemoryNetwork:
         connection = MemoryConnection(ours)
         self.connections.append(connection)
         self._nursery.start_soon(site, theirs)
+        self.on_step("connected")
         return connection
 
     async def secure(self, stream: trio.abc.Stream, context: ssl.SSLContext, name: str) -> trio.abc.Stream:  # noqa: ARG002
@@ -170,12 +177,17 @@ class MemoryNetwork:
         self.secured.append(name)
         if self.tls_hangs:
             await trio.sleep_forever()
+        self.on_step("secured")
         return stream
 
     @property
     def open_connections(self) -> int:
         """How many connections the client has not closed."""
         return sum(1 for connection in self.connections if not connection.is_closed)
+
+
+def _nothing(_step: str) -> None:
+    pass
 
 
 class MemoryConnection(trio.abc.Stream):

@@ -102,6 +102,12 @@ async def test_a_corrected_call_moves_the_difference(store: Store) -> None:
     assert await counts(store, SECOND) == (0, 0, 0, 0, 0, 0)
 
 
+async def test_a_new_customer_of_a_new_and_of_a_corrected_call_is_counted_once_for_each(store: Store) -> None:
+    await record(store, finished(1))
+    await record(store, finished(1, phone=SECOND), finished(2, phone=SECOND))
+    assert (await counts(store), await counts(store, SECOND)) == ((0, 0, 0, 0, 0, 0), (2, 0, 2, 0, 0, 0))
+
+
 async def test_what_is_last_goes_back_when_the_last_call_is_taken_out(store: Store) -> None:
     await record(store, finished(1), finished(2, extension="152"))
     await record(store, missed(2))

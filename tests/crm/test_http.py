@@ -1,74 +1,16 @@
 """The client below all CRMs in virtual time: where it connects, what it reads, what it gives up and when."""
 
 import gzip
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
-from gateway.crm import http as crm_http
 from gateway.crm.base import Problem
-from gateway.crm.http import MOST_ANSWER_BYTES, CrmHttp, CrmTrouble, HttpAnswer, HttpRequest, form_request, json_request
+from gateway.crm.http import MOST_ANSWER_BYTES, HttpAnswer, HttpRequest, form_request, json_request
 from gateway.crm.targets import Target
-from tester.fakes.crm_network import PUBLIC_ADDRESS, Heard, MemoryNetwork, Reply, Site, speak_http
-
-TARGET = Target.of("https://crm.example/calls")
-ASK = HttpRequest(method="GET", target=TARGET)
-OTHER_ADDRESS = "2606:4700::1111"
-
-
-def answering(reply: Reply, heard: list[Heard] | None = None) -> Site:
-    async def handle(request: Heard) -> Reply:
-        await trio.lowlevel.checkpoint()
-        if heard is not None:
-            heard.append(request)
-        return reply
-
-    async def site(stream: trio.abc.Stream) -> None:
-        await speak_http(handle, stream)
-
-    return site
-
-
-def saying(*parts: bytes, pause_seconds: float = 0.0, then_hangs: bool = False) -> Site:
-    """Bytes as they are, after the first bytes of a request."""
-
-    async def site(stream: trio.abc.Stream) -> None:
-        async with stream:
-            await stream.receive_some()
-            try:
-                for part in parts:
-                    await stream.send_all(part)
-                    await trio.sleep(pause_seconds)
-            except trio.BrokenResourceError:
-                return
-            if then_hangs:
-                await trio.sleep_forever()
-
-    return site
-
-
-@asynccontextmanager
-async def client(
-    nursery: trio.Nursery, site: Site | None = None, *, allow_private_targets: bool = False
-) -> AsyncGenerator[tuple[MemoryNetwork, CrmHttp]]:
-    network = MemoryNetwork(nursery)
-    if site is not None:
-        network.place("crm.example", site)
-    async with CrmHttp(network=network, allow_private_targets=allow_private_targets) as http:
-        yield network, http
-    assert network.open_connections == 0
-    nursery.cancel_scope.cancel()
-
-
-async def trouble(http: CrmHttp, request: HttpRequest = ASK) -> CrmTrouble:
-    with pytest.raises(CrmTrouble) as raised:
-        await http.send(request)
-    assert (raised.value.__context__, raised.value.__cause__) == (None, None)
-    return raised.value
-
+from tester.fakes.crm_network import PUBLIC_ADDRESS, Heard, Reply, Site
+from tests.crm.sites import ASK, OTHER_ADDRESS, TARGET, answering, client, saying, trouble
 
 # what is sent
 
@@ -282,109 +224,3 @@ async def test_an_answer_that_drips_for_ever_ends_with_the_callers_deadline(nurs
             await http.send(ASK)
         assert scope.cancelled_caught
         assert network.open_connections == 0
-
-
-# cancellation
-
-
-def prepared(name: str) -> Callable[[MemoryNetwork], None]:
-    def prepare(network: MemoryNetwork) -> None:
-        network.silent_names = {"crm.example"} if name == "resolving" else set()
-        network.silent = {PUBLIC_ADDRESS} if name == "connecting" else set()
-        network.tls_hangs = name == "handshake"
-
-    return prepare
-
-
-@pytest.mark.parametrize(
-    ("step", "site"),
-    [
-        ("resolving", saying()),
-        ("connecting", saying()),
-        ("handshake", saying()),
-        ("waiting for the answer", saying(then_hangs=True)),
-        ("in the middle of the head", saying(b"HTTP/1.1 200", then_hangs=True)),
-        ("in the middle of the body", saying(HEAD + b"\r\nhalf", then_hangs=True)),
-        ("in the middle of a packed body", saying(HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"x")[:5], then_hangs=True)),
-    ],
-)
-async def test_cancellation_closes_the_connection_at_every_step(
-    nursery: trio.Nursery, autojump_clock: MockClock, step: str, site: Site
-) -> None:
-    async with client(nursery, site) as (network, http):
-        prepared(step)(network)
-        with trio.move_on_after(1) as scope:
-            await http.send(ASK)
-        assert scope.cancelled_caught
-        assert network.open_connections == 0
-        # Nothing is left behind that would stand in the way of the next.
-        prepared("")(network)
-        network.place("crm.example", answering(Reply()))
-        assert (await http.send(ASK)).status == 200
-
-
-async def test_a_request_can_be_cancelled_at_every_checkpoint(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    """Cut off after 1, 2, 3 … steps until it gets through: no connection and no place is ever left."""
-    async with client(nursery, answering(Reply(headers=(("Connection", "close"),), body=gzip.compress(b"x" * 10)))) as (network, http):
-        steps, is_cut = 0, True
-        while is_cut:
-            steps += 1
-            is_cut = await cut_after(steps, http)
-            await wait_all_tasks_blocked()
-            assert network.open_connections == 0
-            assert not http._places  # pyright: ignore[reportPrivateUsage]
-        assert steps > 10
-
-
-async def cut_after(steps: int, http: CrmHttp) -> bool:
-    """Whether a request was still running after so many steps, and was cut off there."""
-    with trio.CancelScope() as scope:
-
-        async def cut() -> None:
-            for _ in range(steps):
-                await trio.lowlevel.cancel_shielded_checkpoint()
-            scope.cancel()
-
-        async with trio.open_nursery() as racing:
-            racing.start_soon(cut)
-            await http.send(ASK)
-            racing.cancel_scope.cancel()
-    return scope.cancelled_caught
-
-
-# one CRM that hangs
-
-
-async def test_a_crm_that_hangs_holds_up_only_itself(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    async with client(nursery) as (network, http):
-        network.place("crm.example", saying(then_hangs=True))
-        network.place("good.example", answering(Reply()), address="1.2.3.4")
-        async with trio.open_nursery() as asking:
-            for _ in range(100):
-                asking.start_soon(http.send, ASK)
-            await wait_all_tasks_blocked()
-            assert network.open_connections == crm_http.CONNECTIONS_OF_A_TARGET
-            with trio.fail_after(1):
-                assert (await http.send(HttpRequest(method="GET", target=Target.of("https://good.example/")))).status == 200
-            asking.cancel_scope.cancel()
-        assert not http._places  # pyright: ignore[reportPrivateUsage]
-
-
-async def test_all_connections_together_are_bounded(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    async with client(nursery) as (network, http):
-        async with trio.open_nursery() as asking:
-            for number in range(40):
-                network.place(f"crm{number}.example", saying(then_hangs=True), address=f"1.2.3.{number}")
-                for _ in range(10):
-                    asking.start_soon(http.send, HttpRequest(method="GET", target=Target.of(f"https://crm{number}.example/")))
-            await wait_all_tasks_blocked()
-            assert network.open_connections == crm_http.MOST_CONNECTIONS
-            asking.cancel_scope.cancel()
-        assert network.open_connections == 0
-
-
-async def test_idle_connections_are_used_again_and_closed_with_the_client(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    async with client(nursery, answering(Reply())) as (network, http):
-        for _ in range(3):
-            assert (await http.send(ASK)).status == 200
-        assert (len(network.connections), network.open_connections) == (1, 1)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import pytest
@@ -27,8 +28,14 @@ def june(integrations: Mapping[str, Any], **more: Any) -> EnterpriseConfig:
     return EnterpriseConfig(number="0367", token="t", integrations=integrations, **more)
 
 
+@cache
+def http() -> CrmHttp:
+    """Reads the machine's certificates, which takes a while; nobody speaks through it here."""
+    return CrmHttp()
+
+
 def crms(*kinds: CrmKind) -> Crms:
-    own = own_crm_maker(CrmHttp(), lambda: datetime(2025, 10, 1, tzinfo=UTC))
+    own = own_crm_maker(http(), lambda: datetime(2025, 10, 1, tzinfo=UTC))
     return Crms({CrmKind.OWN: own, **{kind: ScriptedCrm(kind).maker for kind in kinds}})
 
 

@@ -6,7 +6,7 @@ The commands stand here as they stand there, but for the port and for invented n
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import trio
 
 from gateway.ports import LineConfig, ManagerConfig
 from sql.driver import connect
+from tester.fakes.own_crm import Fault, FaultKind, OwnCrmReceiver, serve_own_crm
 from tests.scenarios.running import RunningGateway, enterprise, running_gateway
 
 pytestmark = pytest.mark.skipif(
@@ -175,3 +176,80 @@ async def test_a_call_event_posted_with_curl_is_accepted(running: RunningGateway
     assert await curl(running, post) == {"success": True}
     unknown = post.replace("375290000900", "375290009999")
     assert await curl(running, unknown) == {"detail": "enterprise not found by token"}
+
+
+SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+TIMES = '"DateReceived": "2026-03-02 11:58:00", "StartTime": "2026-03-02 11:58:00", "EndTime": "2026-03-02 11:59:30"'
+
+
+def event(kind: str, unique_id: str) -> str:
+    """The command that posts a dial or an answered hangup."""
+    raw = f'{{"Phone": "80290001101", "CallType": 0, "CallStatus": "2", "Extensions": ["151"], "Trunk": "0001363", {TIMES}}}'
+    body = f'{{"token": "375290000900", "uniqueId": "{unique_id}", "event_type": "{kind}", "raw": {raw}}}'
+    return f"curl -X POST http://127.0.0.1:8020/dispatch/call-event -H 'Content-Type: application/json' -d '{body}'"
+
+
+async def until(ask: Callable[[], Awaitable[bool]]) -> None:
+    """There is nothing to wait on but the answers."""
+    with trio.fail_after(20):
+        while not await ask():
+            pass
+
+
+async def test_what_is_posted_reaches_the_own_crm_and_what_it_refuses_can_be_tried_again(migrated_url: str, tmp_path: Path) -> None:
+    receiver = OwnCrmReceiver(SECRET)
+    async with serve_own_crm(receiver) as crm_url:
+        house = attrs.evolve(JUNE, integrations={"own": {"enabled": True, "url": crm_url, "secret": SECRET}})
+        async with running_gateway(migrated_url, tmp_path, [house], allow_private_targets="true") as running:
+            assert await curl(running, event("dial", "1757840723.1")) == {"success": True}
+            assert await curl(running, event("dial", "1757840723.1")) == {"status": "ignored", "reason": "duplicate"}
+            with trio.fail_after(20):
+                await receiver.until(lambda: len(receiver.events) == 1)
+            assert receiver.events[0]["type"] == "call.dial"
+            assert (receiver.events[0]["data"]["phone"], receiver.events[0]["data"]["unique_id"]) == ("+375290001101", "1757840723.1")
+
+            async def letters() -> list[Any]:
+                found: list[Any] = (await curl(running, "curl http://127.0.0.1:8020/dispatch/june/dead"))["dead"]
+                return found
+
+            async def is_dead() -> bool:
+                return bool(await letters())
+
+            receiver.fail(Fault(kind=FaultKind.STATUS, status=401))
+            assert await curl(running, event("hangup", "1757840723.1")) == {"success": True}
+            await until(is_dead)
+            (letter,) = await letters()
+            assert (letter["kind"], letter["fault"], letter["class"], letter["problem"]) == ("hangup", "ours", "permanent", "unauthorized")
+            assert letter["advice"]
+            assert await curl(running, "curl -X POST http://127.0.0.1:8020/dispatch/june/retry") == {
+                "enterprise_number": "0367",
+                "revived": 1,
+            }
+            with trio.fail_after(20):
+                await receiver.until(lambda: len(receiver.events) == 2)
+
+            async def is_logged() -> bool:
+                rows = (await curl(running, "curl 'http://127.0.0.1:8020/dispatch/0367/log?limit=10'"))["log"]
+                tries = [(row["event_type"], row["status"]) for row in reversed(rows)]
+                told = [("call_event:dial", "success"), ("call_event:hangup", "error"), ("call_event:hangup", "success")]
+                return tries == told and SECRET not in str(rows)
+
+            await until(is_logged)
+            assert await letters() == []
+
+
+async def test_what_a_host_has_told_already_is_a_duplicate(migrated_url: str, tmp_path: Path) -> None:
+    receiver = OwnCrmReceiver(SECRET)
+    async with serve_own_crm(receiver) as crm_url:
+        house = attrs.evolve(JUNE, integrations={"own": {"enabled": True, "url": crm_url, "secret": SECRET}})
+        async with running_gateway(migrated_url, tmp_path, [house], allow_private_targets="true") as running:
+            body = '{"Token": "375290000900", "UniqueId": "1757840723.1", "Phone": "375290001101", "CallType": 0, "Trunk": "0001363"'
+            for path, more in (("start", "}"), ("dial", ', "Extensions": ["151"]}')):
+                await shell(running, f"curl -s {running.url}/{path} -d '{body}{more}' && curl -s http://127.0.0.1:8020/health/live")
+            with trio.fail_after(20):
+                await receiver.until(lambda: len(receiver.events) == 1)
+            assert await curl(running, event("dial", "1757840723.1")) == {"status": "ignored", "reason": "duplicate"}
+            assert await curl(running, event("hangup", "1757840723.1")) == {"success": True}
+            with trio.fail_after(20):
+                await receiver.until(lambda: len(receiver.events) == 2)
+            assert {event["data"]["call_id"] for event in receiver.events} == {receiver.events[0]["data"]["call_id"]}
