@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.common import Figure, note, print_table
 
-BENCHMARKS = ("intake", "store", "switchboard", "call_cost", "lookups", "burst")
+BENCHMARKS = ("intake", "store", "switchboard", "call_cost", "lookups", "hanging_crms", "burst")
 
 
 def main() -> int:

@@ -8,9 +8,9 @@ A URL, a header or a body may hold a key, each CRM in its own place. So nothing 
 There is no deadline here for sending and receiving: the caller's cancel scope is it. Only making a connection is bounded, so that an
 address that swallows packets is told from a CRM that thinks.
 
-Places: a target (scheme, host, port) has at most `CONNECTIONS_OF_A_TARGET` at once; a CRM that hangs takes no more, and whoever waits for
-its next place holds up nobody else. All targets together have `MOST_CONNECTIONS`, because a process has some thousand descriptors: it takes
-32 hanging targets at the same time to use those up, for as long as their callers wait.
+Places: an account (an enterprise) has at most `CONNECTIONS_OF_A_TARGET` at once at a target (scheme, host, port); a CRM that hangs takes no
+more, and whoever waits for its next place holds up nobody else. All targets together have `MOST_CONNECTIONS`, because a process has some
+thousand descriptors: it takes 32 hanging targets at the same time to use those up, for as long as their callers wait.
 """
 
 import json
@@ -61,10 +61,14 @@ class CrmTrouble(GatewayError):
 
 @attrs.frozen(kw_only=True)
 class HttpRequest:
-    """A request, ready to be sent. `Host`, `Content-Length` and `Accept-Encoding` are added."""
+    """A request, ready to be sent. `Host`, `Content-Length` and `Accept-Encoding` are added.
+
+    `account`: on whose behalf (the enterprise); places at a target are counted for each.
+    """
 
     method: str
     target: Target
+    account: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
 
@@ -83,18 +87,20 @@ class HttpAnswer:
     flaw: str = ""
 
 
-def json_request(method: str, target: Target, content: Any, *, headers: Mapping[str, str] | None = None) -> HttpRequest:
+def json_request(method: str, target: Target, content: Any, *, account: str = "", headers: Mapping[str, str] | None = None) -> HttpRequest:
     """With a JSON body, compact and in ASCII, so that any text has a form, a lone surrogate too."""
     body = json.dumps(content, separators=(",", ":")).encode()
-    return HttpRequest(method=method, target=target, headers={"Content-Type": "application/json", **(headers or {})}, body=body)
+    headers = {"Content-Type": "application/json", **(headers or {})}
+    return HttpRequest(method=method, target=target, account=account, headers=headers, body=body)
 
 
-def form_request(method: str, target: Target, fields: Mapping[str, str], *, headers: Mapping[str, str] | None = None) -> HttpRequest:
+def form_request(
+    method: str, target: Target, fields: Mapping[str, str], *, account: str = "", headers: Mapping[str, str] | None = None
+) -> HttpRequest:
     """With the fields of a form as body."""
     body = urlencode(fields, errors="replace").encode()
-    return HttpRequest(
-        method=method, target=target, headers={"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}, body=body
-    )
+    headers = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
+    return HttpRequest(method=method, target=target, account=account, headers=headers, body=body)
 
 
 class _Silence(logging.Filter):
@@ -139,7 +145,7 @@ class CrmHttp:
         self._network = network or SystemNetwork()
         self._trust = ssl_context or httpcore.default_ssl_context()
         self._free = trio.Semaphore(MOST_CONNECTIONS)
-        self._places: dict[_Key, _Places] = {}
+        self._places: dict[tuple[str, _Key], _Places] = {}
         self._idle: list[_Idle] = []
 
     def __repr__(self) -> str:
@@ -169,7 +175,7 @@ class CrmHttp:
             raise CrmTrouble(Problem.TARGET_REFUSED, "plain http is refused", is_ambiguous=False)
         token = _FOR_A_CRM.set(True)
         try:
-            async with self._place(request.target):
+            async with self._place(request):
                 done = await self._attempt(request)
         finally:
             _FOR_A_CRM.reset(token)
@@ -191,8 +197,9 @@ class CrmHttp:
             return CrmTrouble(Problem.CONNECTION, f"no answer ({type(exc).__name__})", is_ambiguous=True)
 
     @asynccontextmanager
-    async def _place(self, target: Target) -> AsyncGenerator[None]:
-        key = _key(target)
+    async def _place(self, request: HttpRequest) -> AsyncGenerator[None]:
+        # Hundreds of enterprises share the host of a vendor: one whose account is slow must not take the places of the others.
+        key = (request.account, _key(request.target))
         places = self._places.setdefault(key, _Places(trio.Semaphore(CONNECTIONS_OF_A_TARGET)))
         places.users += 1
         try:

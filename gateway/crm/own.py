@@ -140,7 +140,7 @@ def event_of(report: CallReport, enterprise_number: str) -> Mapping[str, Any]:
     }
 
 
-def request_of(settings: OwnSettings, event: Mapping[str, Any], *, push_id: str, at: datetime) -> HttpRequest:
+def request_of(settings: OwnSettings, event: Mapping[str, Any], *, push_id: str, at: datetime, account: str = "") -> HttpRequest:
     """The signed request. `at`: the time of this try, aware; the body is the same for every try."""
     # ASCII, so that any text has a form, a lone surrogate too.
     body = json.dumps(event, separators=(",", ":")).encode()
@@ -148,6 +148,7 @@ def request_of(settings: OwnSettings, event: Mapping[str, Any], *, push_id: str,
     return HttpRequest(
         method="POST",
         target=settings.target,
+        account=account,
         headers={
             "Content-Type": "application/json",
             "webhook-id": push_id,
@@ -217,7 +218,9 @@ class OwnCrm:
         try:
             event = event_of(report, self._enterprise_number)
             request["body"] = event
-            answer = await self._http.send(request_of(self._settings, event, push_id=push_id, at=self._clock()))
+            answer = await self._http.send(
+                request_of(self._settings, event, push_id=push_id, at=self._clock(), account=self._enterprise_number)
+            )
             return outcome_of(answer, self._settings, now=self._clock(), request=request)
         except CrmTrouble as exc:
             return failure(exc.problem, str(exc), is_ambiguous=exc.is_ambiguous, request=request)
