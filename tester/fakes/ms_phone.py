@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from tester.fakes.crm_server import Routes
@@ -160,6 +160,9 @@ def _fill(account: MsAccount, call: MsCall, fields: Mapping[str, Any]) -> None:
     employee = account.linked_employee(fields["employee"]) if fields.get("employee") is not None else None
     extension = text_of(fields, "extension")
     ended_at, duration = moment_of(fields, "endTime"), whole_of(fields, "duration")
+    if duration is not None and ended_at is None:
+        # The end beats the duration; each gives the other.
+        ended_at = _end(call, duration)
     comment, record_urls = text_of(fields, "comment"), _texts(fields, "recordUrl")
     if employee is not None:
         extension = extension or employee.extension
@@ -167,12 +170,18 @@ def _fill(account: MsAccount, call: MsCall, fields: Mapping[str, Any]) -> None:
     if not call.employee_id:
         known = employee or account.employee_at(call.extension)
         call.employee_id = "" if known is None else known.employee_id
-    if call.ended_at is None and (ended_at is not None or duration is not None):
-        # The end beats the duration; each gives the other.
-        call.ended_at = ended_at or call.started_at + timedelta(milliseconds=duration or 0)
-        call.duration_milliseconds = round((call.ended_at - call.started_at).total_seconds() * 1000)
+    if call.ended_at is None and ended_at is not None:
+        call.ended_at = ended_at
+        call.duration_milliseconds = round((ended_at - call.started_at).total_seconds() * 1000)
     call.comment = comment[:MOST_COMMENT_CHARACTERS] or call.comment
     call.record_urls.extend(record_urls)
+
+
+def _end(call: MsCall, milliseconds: int) -> datetime:
+    try:
+        return call.started_at + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        raise wrong_type("duration", "Int") from None
 
 
 def _texts(fields: Mapping[str, Any], field: str) -> list[str]:

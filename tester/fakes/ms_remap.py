@@ -10,6 +10,7 @@ from tester.fakes.ms_account import COMPANY_TYPES, MsAccount, MsCounterparty
 from tester.fakes.ms_wire import API_URL, MsRefusal, body_object, keeps, missing, not_found, refusal, text_of, wrong_choice
 
 MOST_ROWS = 1000
+MOST_DIGITS = 9
 
 _ASKER = {"href": f"{API_URL}/remap/1.2/context/employee", "type": "employee", "mediaType": "application/json"}
 
@@ -123,6 +124,6 @@ def _listed(request: Request, kind: str, fields: frozenset[str], rows: list[dict
 
 def _number(request: Request, name: str, default: int) -> int:
     text = request.query.get(name, str(default))
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS:
         raise refusal(400, 1040, "Неверно заданы параметры запроса", name)
     return min(int(text), MOST_ROWS) if name == "limit" else int(text)

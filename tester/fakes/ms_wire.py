@@ -15,6 +15,7 @@ from tester.fakes.crm_wire import BadBody, Request, Response, json_response
 API_URL = "https://api.moysklad.ru/api"
 PHONE_PATH = "/api/phone/1.0"
 JSON_PATH = "/api/remap/1.2"
+MOST_NUMBER = 9_999_999_999
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,3})?", re.ASCII)
 _CONDITION = re.compile(r"(?P<field>[A-Za-z.]+)(?P<op>!=|~=|=~|~|=)(?P<value>.*)", re.DOTALL)
@@ -107,6 +108,8 @@ def whole_of(fields: Mapping[str, Any], field: str) -> int | None:
         raise wrong_type(field, "Int")
     if value < 0:
         raise refusal(412, 3002, f"Ошибка сохранения объекта: поле '{field}' не может иметь отрицательное значение", field)
+    if value > MOST_NUMBER:
+        raise refusal(412, 3008, f"Ошибка сохранения объекта: значение поля '{field}' превышает максимально допустимое значение", field)
     return value
 
 

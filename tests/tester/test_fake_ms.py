@@ -1,15 +1,21 @@
 """The fake МойСклад: each fact of its two APIs that adapters stand on."""
 
+import gzip
+import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import httpx2 as httpx
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tester.fakes.crm_faults import FaultKind
 from tester.fakes.crm_fronts import CrmTransport, serve_crm
+from tester.fakes.crm_server import FIRST_DAY
 from tester.fakes.ms import BUSY, MAINTENANCE, CardEventKind, CardState, FakeMoySklad, MsAccount
 
 KEY, TOKEN = "phone-key", "json-token"
@@ -120,6 +126,8 @@ async def test_each_required_field_is_named(fake: FakeMoySklad, account: MsAccou
         ({"isIncoming": "true"}, 400, 2016),
         ({"duration": "72"}, 400, 2016),
         ({"duration": -1}, 412, 3002),
+        ({"duration": 10**10}, 412, 3008),
+        ({"startTime": "9999-12-31 23:59:59", "duration": 5000}, 400, 2016),
         ({"recordUrl": "https://pbx.example.com/1"}, 400, 2016),
         ({"events": [event("RING", "101")]}, 412, 3005),
         ({"events": [event("HIDE_ALL")]}, 412, 3005),
@@ -418,6 +426,42 @@ async def test_a_timeout_after_the_call_was_made_leaves_the_call(
         await ask(fake, "POST", CALL, NEW_CALL)
     assert codes(await ask(fake, "POST", CALL, NEW_CALL)) == (412, [3006])
     assert (await ask(fake, "GET", f"{CALL}/extid/1759310248.0")).json()["number"] == NUMBER
+
+
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=12)
+    | st.sampled_from(["1", "101", NUMBER, "SHOW"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["href", "type", "meta", "eventType", "x"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+_NAMES = ("externalId", "number", "isIncoming", "startTime", "endTime", "duration", "extension", "employee", "counterparty", "recordUrl")
+_MORE_NAMES = ("comment", "events", "eventType", "sequence", "name", "phone", "companyType", "owner", "tags", "description", "id", "meta")
+
+
+@given(
+    path=st.sampled_from([CALL, f"{CALL}/extid/1", f"{CALL}/extid/1/event", COUNTERPARTY, "/api/phone/1.0/employee"]),
+    method=st.sampled_from(["GET", "POST", "PUT"]),
+    fields=st.dictionaries(st.sampled_from(_NAMES + _MORE_NAMES), _VALUES, max_size=8),
+    query=st.text(max_size=30),
+)
+def test_anything_that_can_be_sent_is_answered(path: str, method: str, fields: dict[str, Any], query: str) -> None:
+    fake = FakeMoySklad(clock=lambda: 0.0, now=lambda: FIRST_DAY)
+    account = fake.add_account(KEY, TOKEN)
+    account.add_counterparty("ООО Пример", NUMBER)
+    headers = [*PHONE_HEADERS.items(), *JSON_HEADERS.items()]
+    fake.respond(fake.request("POST", CALL, headers, json.dumps({**NEW_CALL, "externalId": "1"}).encode()))
+    for sent in (fields, {**NEW_CALL, **fields}):
+        target = f"{path}?{quote(query, safe='=&~')}&filter={quote(query)}&limit={quote(query)}"
+        answer = fake.respond(fake.request(method, target, headers, json.dumps(sent).encode()))
+        assert answer.status in (200, 204, 400, 404, 405, 412)
+        if answer.body:
+            assert ("errors" in json.loads(gzip.decompress(answer.body))) is (answer.status >= 400)
 
 
 async def test_it_is_the_same_over_sockets(fake: FakeMoySklad, account: MsAccount) -> None:
