@@ -21,7 +21,13 @@ from tester.fakes.bitrix24_wire import Asker, Method, Params, digits, is_true, r
 REGISTERED_SECONDS = 30 * 60
 RECORD_TYPES = (".wav", ".mp3")
 FEWEST_DIGITS = 3
+# A demo may run for days; nobody asks for so old a call.
+KEPT_CALLS = 20_000
 NOT_FINISHED = "Call is not found in the statistic table. It looks like it is not finished yet."
+
+
+# What a registration is known by: who registers, the customer's digits, TYPE, the user, the line, the caller's own id.
+_Facts = tuple[str, str, int, int, str, str]
 
 
 class CallKind(IntEnum):
@@ -98,7 +104,7 @@ class B24Call:
 
 
 class Telephony:
-    """The calls of a portal, in the order of registration.
+    """The calls of a portal, in the order of registration, the last `KEPT_CALLS`.
 
     `status_of_record`: what the server of a recording answers when the portal fetches it. `unnamed_error`: the code of those errors of
     `attachRecord` that the document of 2026 gives with an empty one, and older ones as ERROR_CORE.
@@ -110,6 +116,8 @@ class Telephony:
         self.unnamed_error = "ERROR_CORE"
         self._people = people
         self._host = host
+        self._registrations: dict[_Facts, B24Call] = {}
+        self._number_of_calls = 0
         self._uploads: dict[str, tuple[B24Call, str]] = {}
         self._last_file_id = 500
         self._finished_calls = 0
@@ -136,7 +144,7 @@ class Telephony:
     def _register(self, asker: Asker, params: Params) -> object:
         user = self._user(params, ".")
         kind = whole(params.get("TYPE"))
-        if kind not in tuple(CallKind):
+        if kind is None or kind not in tuple(CallKind):
             raise refusal("Unknown TYPE.")
         started_at = _moment(params.get("CALL_START_DATE"), asker.when)
         phone = str(params.get("PHONE_NUMBER") or "")
@@ -144,7 +152,10 @@ class Telephony:
             raise refusal("Unsupported phone number format.")
         line, external_call_id = str(params.get("LINE_NUMBER") or ""), str(params.get("EXTERNAL_CALL_ID") or "")
         same = (asker.key, digits(phone), kind, user.user_id, line, external_call_id)
-        call = self._registered(same, asker.at)
+        call = self._registrations.get(same)
+        # That it may be finished is the caller's trouble.
+        if call is not None and asker.at - call.registered_at >= REGISTERED_SECONDS:
+            call = None
         if call is None:
             call = B24Call(
                 call_id=self._new_call_id(asker),
@@ -161,7 +172,7 @@ class Telephony:
             if call.entity is None and is_true(params.get("CRM_CREATE"), default=False):
                 lead = self._people.add(EntityKind.LEAD, phone, title=phone, assigned_to=user.user_id)
                 call.entity, call.created_lead_id = (EntityKind.LEAD, lead.entity_id), lead.entity_id
-            self.calls[call.call_id] = call
+            self._keep(same, call)
         else:
             call.times_registered += 1
         if is_true(params.get("SHOW"), default=True) and not call.is_finished:
@@ -177,17 +188,20 @@ class Telephony:
             "CRM_ENTITY_ID": entity_id,
         }
 
-    def _registered(self, same: tuple[object, ...], at: float) -> B24Call | None:
-        """A call that was registered with the same facts in the last half hour. That it may be finished is the caller's trouble."""
-        for call in self.calls.values():
-            known = (call.owner, digits(call.phone), call.kind, call.user_id, call.line, call.external_call_id)
-            if known == same and at - call.registered_at < REGISTERED_SECONDS:
-                return call
-        return None
+    def _keep(self, same: _Facts, call: B24Call) -> None:
+        self.calls[call.call_id] = call
+        self._number_of_calls += 1
+        # Put at the end again where there was an older one of the same facts.
+        self._registrations.pop(same, None)
+        self._registrations[same] = call
+        if len(self.calls) > KEPT_CALLS:
+            del self.calls[next(iter(self.calls))]
+        if len(self._registrations) > KEPT_CALLS:
+            del self._registrations[next(iter(self._registrations))]
 
     def _new_call_id(self, asker: Asker) -> str:
         # Not for secrecy: 32 hexadecimal digits that are the same in each run.
-        digest = hashlib.sha256(f"{self._host}/{len(self.calls)}".encode()).hexdigest()[:32]
+        digest = hashlib.sha256(f"{self._host}/{self._number_of_calls}".encode()).hexdigest()[:32]
         return f"externalCall.{digest}.{int(asker.when.timestamp())}"
 
     def _entity(self, params: Params, phone: str) -> tuple[EntityKind, int] | None:

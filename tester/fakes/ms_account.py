@@ -9,6 +9,8 @@ import attrs
 from tester.fakes.ms_calls import MsCall
 from tester.fakes.ms_wire import bad_link, linked_id, meta
 
+# A demo may run for days; nobody asks for so old a call.
+KEPT_CALLS = 20_000
 COMPANY_TYPES = ("legal", "entrepreneur", "individual")
 
 
@@ -110,7 +112,7 @@ class MsAccount:
     """One account: what its Phone API key and its tokens give access to.
 
     `tokens`: each with the weight of its requests (solutions 1, persons up to 4). Not `has_phone_solution`: the telephony solution was
-    removed from the account. `calls` by id, in the order of creation; `call` finds one by the caller's own id.
+    removed from the account. `calls` by id, in the order of creation, the last `KEPT_CALLS`; `call` finds one by the caller's own id.
     """
 
     def __init__(self, name: str, phone_key: str, tokens: Mapping[str, float]) -> None:
@@ -121,6 +123,7 @@ class MsAccount:
         self.employees: dict[str, MsEmployee] = {}
         self.counterparties: dict[str, MsCounterparty] = {}
         self.calls: dict[str, MsCall] = {}
+        self._call_ids: dict[str, str] = {}
         self._last_number = 0
 
     def new_id(self) -> str:
@@ -150,10 +153,20 @@ class MsAccount:
 
     def call(self, external_id: str) -> MsCall:
         """The call that the gateway knows by this id. Raises `KeyError`."""
-        for call in self.calls.values():
-            if call.external_id == external_id:
-                return call
-        raise KeyError(external_id)
+        return self.calls[self._call_ids[external_id]]
+
+    def has_call(self, external_id: str) -> bool:
+        """Whether this id is taken."""
+        return external_id in self._call_ids
+
+    def add_call(self, call: MsCall) -> None:
+        """A call is made; its id is given to it here."""
+        call.call_id = self.new_id()
+        self.calls[call.call_id] = call
+        self._call_ids[call.external_id] = call.call_id
+        if len(self.calls) > KEPT_CALLS:
+            oldest = self.calls.pop(next(iter(self.calls)))
+            del self._call_ids[oldest.external_id]
 
     def linked_employee(self, link: object) -> MsEmployee:
         """The employee that a link names."""

@@ -59,11 +59,10 @@ class PhoneApi:
         _fill(account, call, fields)
         events = _events(account, fields, _OF_A_NEW_CALL, request.at)
         # The document knows the code; that it is the answer to a repeated `externalId` is our reading of it.
-        if any(known.external_id == call.external_id for known in account.calls.values()):
+        if account.has_call(call.external_id):
             raise refusal(412, 3006, "Ошибка сохранения объекта: нарушено ограничение уникальности параметра 'externalId'", "externalId")
-        call.call_id = account.new_id()
         call.events.extend(events)
-        account.calls[call.call_id] = call
+        account.add_call(call)
         return _show(account, call, request)
 
     def _employees(self, request: Request, _found: "re.Match[str]") -> Response:

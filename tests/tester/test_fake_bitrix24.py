@@ -227,7 +227,7 @@ async def test_the_same_registration_within_half_an_hour_is_the_same_call(
 
 async def test_a_finished_call_is_registered_again_as_itself_and_cannot_be_finished_twice(fake: FakeBitrix24) -> None:
     call_id = await registered(fake)
-    await result(fake, FINISH, CALL_ID=call_id, USER_ID=1)
+    await result(fake, FINISH, CALL_ID=call_id, USER_ID=2)
     assert await registered(fake, SHOW=1) == call_id
     assert fake.calls[0].shown_to == set()
     twice = await call(fake, FINISH, CALL_ID=call_id, USER_ID=1)
@@ -239,6 +239,14 @@ async def test_applications_do_not_share_registrations(fake: FakeBitrix24) -> No
     first = await registered(fake)
     second = (await post(fake, f"/rest/{REGISTER}", {**CALL, "auth": app.access_token})).json()["result"]["CALL_ID"]
     assert (first != second, len(fake.calls_of("1759310248.0"))) == (True, 2)
+
+
+async def test_the_oldest_calls_are_dropped_beyond_the_bound(fake: FakeBitrix24, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tester.fakes.bitrix24_calls.KEPT_CALLS", 2)
+    for number in range(4):
+        await registered(fake, EXTERNAL_CALL_ID=str(number))
+    assert [call.external_call_id for call in fake.calls] == ["2", "3"]
+    assert len({call.call_id for call in fake.calls}) == 2
 
 
 async def test_a_card_is_shown_at_registration_unless_it_is_not_wished(fake: FakeBitrix24) -> None:

@@ -170,6 +170,16 @@ async def test_a_repeated_external_id_is_refused(fake: FakeMoySklad, account: Ms
     assert len(account.calls) == 1
 
 
+async def test_the_oldest_calls_are_dropped_beyond_the_bound(
+    fake: FakeMoySklad, account: MsAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tester.fakes.ms_account.KEPT_CALLS", 2)
+    for number in range(4):
+        await ask(fake, "POST", CALL, {**NEW_CALL, "externalId": str(number)})
+    assert [call.external_id for call in account.calls.values()] == ["2", "3"]
+    assert not account.has_call("1")
+
+
 async def test_a_call_is_answered_with_whose_it_is(fake: FakeMoySklad, account: MsAccount) -> None:
     owner = account.add_employee("100", last_name="Иванов")
     customer = account.add_counterparty("ООО Пример", "375 (29) 000-00-01", owner=owner)
