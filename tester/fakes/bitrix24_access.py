@@ -73,14 +73,19 @@ class Access:
         raise B24Refusal(INVALID_TOKEN)
 
     def renewed(self, request: Request, params: Params) -> Response:
-        """`/oauth/token/` of the authorization server. That a refresh token is good once only is our reading of the document."""
+        """`/oauth/token/` of the authorization server. A refresh token is good once only.
+
+        Its errors as the vendor's own client (b24pysdk) knows them: some have no description, and that of an unknown client comes with 200.
+        """
         if params.get("grant_type") != "refresh_token" or not params.get("refresh_token"):
-            return json_response({"error": "invalid_request", "error_description": "Invalid request"}, 400)
+            return json_response({"error": "invalid_request", "error_description": 'No "refresh_token" parameter found'}, 400)
         app = next((app for app in self.apps if app.client_id == params.get("client_id")), None)
-        if app is None or app.client_secret != params.get("client_secret"):
-            return json_response({"error": "invalid_client", "error_description": "Invalid client"}, 401)
+        if app is None:
+            return json_response({"error": "wrong_client"})
+        if app.client_secret != params.get("client_secret"):
+            return json_response({"error": "invalid_client"}, 400)
         if app.refresh_token != params["refresh_token"] or app.refresh_expires_at <= request.at:
-            return json_response({"error": "invalid_grant", "error_description": "Invalid grant"}, 400)
+            return json_response({"error": "invalid_grant"}, 400)
         app.issue(request.at)
         return json_response(
             {
