@@ -67,10 +67,13 @@ class AwayStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__(now=lambda: NOW)
         self.is_away = False
+        self.hangs = False
         self.accept_gate: trio.Event | None = None
         self.loads = 0
 
     async def _entered(self) -> None:
+        if self.hangs:
+            await trio.sleep_forever()
         if self.is_away:
             raise StoreUnavailable("the server is gone: password=hunter2")
         await super()._entered()
