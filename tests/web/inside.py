@@ -69,6 +69,7 @@ class AwayStore(MemoryStore):
         self.is_away = False
         self.hangs = False
         self.accept_gate: trio.Event | None = None
+        self.accept_waits = trio.Event()
         self.loads = 0
 
     async def _entered(self) -> None:
@@ -84,6 +85,7 @@ class AwayStore(MemoryStore):
 
     async def accept_owed(self, enterprise_number: str, owed: Sequence[Owed]) -> Sequence[PushKey]:
         if self.accept_gate is not None:
+            self.accept_waits.set()
             await self.accept_gate.wait()
         return await super().accept_owed(enterprise_number, owed)
 
