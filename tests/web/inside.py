@@ -166,7 +166,7 @@ async def open_inside(
         await nursery.start(rooms.customers.run)
         if is_read:
             await rooms.configurations.refresh()
-        nursery.start_soon(rooms.outbox.run)
+        nursery.start_soon(rooms.outbox.run)  # noqa: ASYNC113  (it works from the first moment and is not waited for)
         health = Health(store=store, replayed=lambda: True, listening=lambda: True)
         app = create_internal_app(health=health, metrics=Metrics(), rooms=rooms)
         (address,) = await nursery.start(partial(serve_app, app, ["127.0.0.1:0"]))
