@@ -10,6 +10,7 @@ import attrs
 import cattrs
 
 from gateway.calls.parties import Direction
+from gateway.calls.phones import MAX_DIGITS
 from gateway.calls.report import CallReport, ReportKind
 from gateway.ports import Attempt, Customer, CustomerProfile, IntegrationLog, NamedCustomer, Owed, Push, PushKey, PushState
 from sql.arrays import text_array
@@ -17,8 +18,8 @@ from sql.documents import document, logged_document
 from sql.rows import Row
 from sql.texts import KEY_CHARACTERS, clean_key, clean_reason, clean_text
 
-# As in `gateway.calls.phones`, MAX_DIGITS; the check of customers.phone_e164 says the same.
-_PHONE = re.compile(r"[0-9]{1,32}")
+# The check of customers.phone_e164 says the same.
+_PHONE = re.compile(rf"[0-9]{{1,{MAX_DIGITS}}}")
 NAME_CHARACTERS = 200
 # Of one customer. A company with more of them is a list of somebody else's making.
 PHONES_ITEMS = 200

@@ -130,11 +130,7 @@ class MemoryCustomers(MemorySubscribers):
             for call_type, direction in _DIRECTIONS.items():
                 columns[f"calls_{word}_{direction}"] = sum(record.call_type == call_type for record in counted)
         last = calls[-1] if calls else None
-        linked = [
-            other
-            for (owner, other), known in self._customers.items()
-            if owner == number and (other == phone or (row.person_uid and known.person_uid == row.person_uid))
-        ]
+        linked = self._numbers_of(number, row.person_uid) if row.person_uid else [phone]
         columns.update(
             enterprise_number=number,
             phone_e164=crm_rows.e164(phone),
@@ -159,7 +155,8 @@ class MemoryCustomers(MemorySubscribers):
             return 0
         wanted = attrs.evolve(wanted, at=wanted.at.astimezone(UTC))
         is_new = (number, wanted.phone) not in self._customers
-        rows = {phone: row for (owner, phone), row in self._customers.items() if owner == number}
+        concerned = {*wanted.phones, *self._numbers_of(number, wanted.person_uid)} if wanted.person_uid else set[str]()
+        rows = {phone: row for phone in (wanted.phone, *concerned) if (row := self._customers.get((number, phone)))}
         before = {phone: row.content for phone, row in rows.items()}
         row = rows[wanted.phone] = self._customers.setdefault((number, wanted.phone), _CustomerRow())
         if row.takes(wanted):
@@ -169,6 +166,9 @@ class MemoryCustomers(MemorySubscribers):
         else:
             row.note_id(wanted)
         return is_new + sum(row.content != before[phone] for phone, row in rows.items() if phone in before)
+
+    def _numbers_of(self, number: str, person_uid: str) -> list[str]:
+        return [phone for (owner, phone), row in self._customers.items() if (owner, row.person_uid) == (number, person_uid)]
 
     def _link(self, rows: dict[str, _CustomerRow], wanted: Naming) -> None:
         for phone, row in rows.items():

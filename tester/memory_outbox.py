@@ -36,7 +36,6 @@ class _PushRow:
     fault: str = ""
     reason: str = ""
     advice: str = ""
-    former_call_ids: tuple[int, ...] = ()
 
 
 class MemoryOutbox(MemoryCustomers):
@@ -45,6 +44,9 @@ class MemoryOutbox(MemoryCustomers):
     def __init__(self, *, now: Callable[[], datetime] = utc_now) -> None:
         super().__init__(now=now)
         self._pushes: dict[PushKey, _PushRow] = {}
+        self._of_unique: dict[tuple[str, str], set[PushKey]] = {}
+        # Where mergers have moved a row: from the key it had to the one it got.
+        self._moved: dict[PushKey, PushKey] = {}
         self._attempts_log: list[IntegrationLog] = []
 
     # looking in
@@ -67,19 +69,28 @@ class MemoryOutbox(MemoryCustomers):
             key = crm_rows.push_key({**one, "enterprise_number": number, "call_id": call_id})
             row = self._pushes.get(key) or self._same_call(key, unique_id)
             if row is None:
-                self._pushes[key] = _PushRow(
-                    push_id=f"msg_{uuid.uuid4().hex}", unique_id=unique_id, report=report, next_at=at, created_at=at
-                )
+                row = _PushRow(push_id=f"msg_{uuid.uuid4().hex}", unique_id=unique_id, report=report, next_at=at, created_at=at)
+                self._put_push(key, row)
                 fresh.append(key)
             elif refresh and row.state is PushState.PENDING and not one["synthetic"]:
                 row.report = report
         return sorted(fresh, key=_place)
 
+    def _put_push(self, key: PushKey, row: _PushRow) -> None:
+        self._pushes[key] = row
+        if row.unique_id:
+            self._of_unique.setdefault((key.enterprise_number, row.unique_id), set()).add(key)
+
+    def _take_push(self, key: PushKey) -> _PushRow:
+        row = self._pushes.pop(key)
+        self._of_unique.get((key.enterprise_number, row.unique_id), set()).discard(key)
+        return row
+
     def _same_call(self, key: PushKey, unique_id: str) -> _PushRow | None:
         """The row of another call that has this UniqueId."""
-        for other, row in self._pushes.items():
-            if row.unique_id == unique_id != "" and attrs.evolve(other, call_id=key.call_id) == key:
-                return row
+        for other in self._of_unique.get((key.enterprise_number, unique_id), ()):
+            if attrs.evolve(other, call_id=key.call_id) == key:
+                return self._pushes[other]
         return None
 
     def _call_of_outside(self, number: str, unique_id: str) -> int | None:
@@ -88,10 +99,7 @@ class MemoryOutbox(MemoryCustomers):
         logged = self._logged_call_id(number, unique_id)
         if logged is not None:
             return logged
-        return max(
-            (key.call_id for key, row in self._pushes.items() if (key.enterprise_number, row.unique_id) == (number, unique_id)),
-            default=None,
-        )
+        return max((key.call_id for key in self._of_unique.get((number, unique_id), ())), default=None)
 
     @abstractmethod
     def _logged_call_id(self, number: str, unique_id: str) -> int | None:
@@ -110,10 +118,10 @@ class MemoryOutbox(MemoryCustomers):
         for key in absorbed:
             target = attrs.evolve(key, call_id=survivors[key.call_id])
             if target not in self._pushes:
-                row = self._pushes[target] = self._pushes.pop(key)
-                row.former_call_ids = (*row.former_call_ids, key.call_id)
+                self._put_push(target, self._take_push(key))
+                self._moved[key] = target
             elif self._pushes[key].state is PushState.PENDING:
-                del self._pushes[key]
+                self._take_push(key)
 
     async def accept_owed(self, enterprise_number: str, owed: Sequence[Owed]) -> Sequence[PushKey]:
         """Only the new ones."""
@@ -124,8 +132,9 @@ class MemoryOutbox(MemoryCustomers):
         """By enterprise, call, CRM and kind."""
         await self._entered()
         found: list[Push] = []
-        for key in sorted(self._pushes, key=_place):
-            if len(found) < limit and self._pushes[key].state is PushState.PENDING and (after is None or _place(key) > _place(after)):
+        pending = (key for key, row in self._pushes.items() if row.state is PushState.PENDING)
+        for key in sorted((key for key in pending if after is None or _place(key) > _place(after)), key=_place):
+            if len(found) < limit:
                 found += self._readable(key)
         return self._answered(found)
 
@@ -139,12 +148,9 @@ class MemoryOutbox(MemoryCustomers):
 
     def _found(self, key: PushKey) -> PushKey | None:
         """The row of this key now: mergers may have moved it."""
-        if key in self._pushes:
-            return key
-        for other, row in self._pushes.items():
-            if key.call_id in row.former_call_ids and attrs.evolve(other, call_id=key.call_id) == key:
-                return other
-        return None
+        while key not in self._pushes and key in self._moved:
+            key = self._moved[key]
+        return key if key in self._pushes else None
 
     def _push(self, key: PushKey) -> Push:
         row = self._pushes[key]
@@ -234,7 +240,7 @@ class MemoryOutbox(MemoryCustomers):
         """What is done with and older; how many rows went."""
         old_keys = [key for key, row in self._pushes.items() if row.state is not PushState.PENDING and row.created_at < at][:limit]
         for key in old_keys:
-            del self._pushes[key]
+            self._take_push(key)
         old = [one for one in self._attempts_log if one.created_at < at][:limit]
         self._attempts_log = [one for one in self._attempts_log if not any(one is gone for gone in old)]
         return len(old_keys) + len(old)

@@ -10,7 +10,7 @@ address that swallows packets is told from a CRM that thinks.
 
 Places: an account (an enterprise) has at most `CONNECTIONS_OF_A_TARGET` at once at a target (scheme, host, port); a CRM that hangs takes no
 more, and whoever waits for its next place holds up nobody else. All targets together have `MOST_CONNECTIONS`, because a process has some
-thousand descriptors: it takes 32 hanging targets at the same time to use those up, for as long as their callers wait.
+thousand descriptors: it takes 26 hanging targets at the same time to use those up, for as long as their callers wait.
 """
 
 import json
@@ -35,7 +35,7 @@ from gateway.errors import GatewayError
 
 MOST_ANSWER_BYTES = 256 * 1024
 CONNECTIONS_OF_A_TARGET = 8
-MOST_CONNECTIONS = 256
+MOST_CONNECTIONS = 208
 # For the look-up with the connection, and again for TLS.
 CONNECT_SECONDS = 5.0
 # Long enough for the requests of one call to share a connection; a server may close an idle one while a request is on its way.

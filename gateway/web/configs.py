@@ -12,7 +12,7 @@ from gateway.crm.checks import CHECKS, table_problems
 from gateway.crm.registry import Crms
 from gateway.ports import EnterpriseConfig, Store
 from gateway.tables import shown
-from gateway.web.details import Detail, json_answer, posted_body
+from gateway.web.details import Detail, json_answer, posted_body, serve
 from gateway.web.enterprises import NOT_FOUND, Enterprises
 from gateway.web.masking import MaskedValue, masked, unmasked
 
@@ -28,9 +28,9 @@ class ConfigDesk:
 
     def add_to(self, app: QuartTrio) -> None:
         """The routes."""
-        app.add_url_rule("/config/<key>", view_func=self.config, methods=["GET"])
-        app.add_url_rule("/config/<key>/<name>", view_func=self.config_of, methods=["GET"])
-        app.add_url_rule("/config/<key>/<name>", view_func=self.put_config, methods=["PUT"])
+        serve(app, "GET", "/config/<key>", self.config)
+        serve(app, "GET", "/config/<key>/<name>", self.config_of)
+        serve(app, "PUT", "/config/<key>/<name>", self.put_config, is_bounded=False)
 
     async def config(self, key: str) -> Response:
         """All tables of an enterprise, and what is wrong with them."""

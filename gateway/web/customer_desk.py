@@ -13,7 +13,7 @@ from gateway.crm.base import CrmAdapter, CrmKind, CrmLookupFailed, CrmSettingsEr
 from gateway.crm.registry import Crms
 from gateway.nurseries.clock import Clock
 from gateway.ports import CustomerProfile, EnterpriseConfig, NamedCustomer, Store
-from gateway.web.details import Detail, json_answer, posted_body
+from gateway.web.details import Detail, json_answer, posted_body, serve
 from gateway.web.enterprises import Enterprises
 from gateway.web.posted_event import InvalidPayload, read_fields
 
@@ -39,11 +39,11 @@ class CustomerDesk:
 
     def add_to(self, app: QuartTrio) -> None:
         """The routes."""
-        app.add_url_rule("/customer-name/<key>/<phone>", view_func=self.name, methods=["GET"])
-        app.add_url_rule("/customer-profile/<key>/<phone>", view_func=self.profile, methods=["GET"])
-        app.add_url_rule("/responsible-extension/<key>/<phone>", view_func=self.responsible, methods=["GET"])
-        app.add_url_rule("/enrich-customer/<key>/<phone>", view_func=self.enrich, methods=["POST"])
-        app.add_url_rule("/notify/incoming", view_func=self.notify, methods=["POST"])
+        serve(app, "GET", "/customer-name/<key>/<phone>", self.name)
+        serve(app, "GET", "/customer-profile/<key>/<phone>", self.profile)
+        serve(app, "GET", "/responsible-extension/<key>/<phone>", self.responsible)
+        serve(app, "POST", "/enrich-customer/<key>/<phone>", self.enrich, is_bounded=False)
+        serve(app, "POST", "/notify/incoming", self.notify)
 
     async def name(self, key: str, phone: str) -> Response:
         """The name; null when there is none, and also when anything at all goes wrong."""

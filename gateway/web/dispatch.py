@@ -17,7 +17,7 @@ from gateway.nurseries.enterprise import zone_of
 from gateway.nurseries.outbox import Outbox
 from gateway.ports import EnterpriseConfig, IntegrationLog, Push, Store
 from gateway.web.configs import tables
-from gateway.web.details import Detail, json_answer, posted_body
+from gateway.web.details import Detail, json_answer, posted_body, serve
 from gateway.web.enterprises import Enterprises
 from gateway.web.posted_event import InvalidPayload, PostedEvent, read_event, report_of_posted
 
@@ -37,13 +37,13 @@ class DispatchDesk:
 
     def add_to(self, app: QuartTrio) -> None:
         """The routes."""
-        for path, name in (("/dispatch/call-event", "call_event"), ("/dispatch/call-event/", "call_event_slash")):
-            app.add_url_rule(path, name, self.call_event, methods=["POST"])
+        for path in ("/dispatch/call-event", "/dispatch/call-event/"):
+            serve(app, "POST", path, self.call_event, is_bounded=False)
         kinds = ",".join(CrmKind)
-        app.add_url_rule(f"/internal/<any({kinds}):crm>/call-event", view_func=self.crm_event, methods=["POST"])
-        app.add_url_rule("/dispatch/<key>/dead", view_func=self.dead, methods=["GET"])
-        app.add_url_rule("/dispatch/<key>/retry", view_func=self.retry, methods=["POST"])
-        app.add_url_rule("/dispatch/<key>/log", view_func=self.log, methods=["GET"])
+        serve(app, "POST", f"/internal/<any({kinds}):crm>/call-event", self.crm_event, is_bounded=False)
+        serve(app, "GET", "/dispatch/<key>/dead", self.dead)
+        serve(app, "POST", "/dispatch/<key>/retry", self.retry, is_bounded=False)
+        serve(app, "GET", "/dispatch/<key>/log", self.log)
 
     async def call_event(self) -> Response:
         """For all CRMs of the enterprise."""

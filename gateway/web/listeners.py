@@ -33,7 +33,8 @@ KEEP_ALIVE_SECONDS: Final = 15.0
 # Hosts that all come back at once after an outage wait here, in the kernel, instead of being refused.
 BACKLOG: Final = 1024
 # Memory: a connection costs about 40 KiB and, while a body arrives, up to 64 KiB more: 52 MiB. Descriptors: the usual limit of 1,024 also
-# holds the internal door (50), messages to Telegram (200), the database (11), logs and the rest (about 20), and one long poll for each bot.
+# holds the internal door (50), messages to Telegram (200), CRMs (208, `gateway.crm.http`), the database (11), logs and the rest (about
+# 20), and one long poll for each bot.
 MAX_CONNECTIONS: Final = 500
 
 _access_log = logging.getLogger("gateway.access")

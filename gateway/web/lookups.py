@@ -11,7 +11,7 @@ from cache.configurations import Configurations, Integrations
 from cache.statistics import sum_of
 from gateway.crm.base import CrmKind
 from gateway.nurseries.clock import Clock
-from gateway.web.details import json_answer
+from gateway.web.details import json_answer, serve
 from gateway.web.enterprises import Enterprises
 from gateway.web.health import Health
 from gateway.web.metadata_shapes import transforms
@@ -29,14 +29,14 @@ class Lookups:
 
     def add_to(self, app: QuartTrio) -> None:
         """The routes."""
-        app.add_url_rule("/health", view_func=self.health, methods=["GET"])
-        app.add_url_rule("/stats", view_func=self.stats, methods=["GET"])
-        app.add_url_rule("/integrations/<key>", view_func=self.integrations, methods=["GET"])
-        app.add_url_rule("/cache/entries", view_func=self.entries, methods=["GET"])
-        app.add_url_rule("/cache/refresh", view_func=self.refresh, methods=["POST"])
-        app.add_url_rule("/cache/invalidate/<key>", view_func=self.invalidate, methods=["POST"])
-        app.add_url_rule("/incoming-transform/<key>", view_func=self.transform, methods=["GET"])
-        app.add_url_rule("/reload-incoming-transform/<key>", view_func=self.reload_transform, methods=["POST"])
+        serve(app, "GET", "/health", self.health)
+        serve(app, "GET", "/stats", self.stats)
+        serve(app, "GET", "/integrations/<key>", self.integrations)
+        serve(app, "GET", "/cache/entries", self.entries)
+        serve(app, "POST", "/cache/refresh", self.refresh)
+        serve(app, "POST", "/cache/invalidate/<key>", self.invalidate)
+        serve(app, "GET", "/incoming-transform/<key>", self.transform)
+        serve(app, "POST", "/reload-incoming-transform/<key>", self.reload_transform)
 
     async def health(self) -> Response:
         """For people; a probe asks /health/ready, whose status says it."""

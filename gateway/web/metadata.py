@@ -8,7 +8,7 @@ from quart_trio import QuartTrio
 from cache.configurations import Configurations
 from gateway.nurseries.clock import Clock
 from gateway.web import metadata_shapes as shapes
-from gateway.web.details import Detail, json_answer
+from gateway.web.details import Detail, json_answer, serve
 from gateway.web.enterprises import Enterprises
 
 
@@ -22,13 +22,13 @@ class MetadataDesk:
 
     def add_to(self, app: QuartTrio) -> None:
         """The routes."""
-        app.add_url_rule("/metadata/stats", view_func=self.metadata_stats, methods=["GET"])
-        app.add_url_rule("/metadata/refresh-all", view_func=self.refresh_all, methods=["POST"])
-        app.add_url_rule("/metadata/<key>/refresh", view_func=self.refresh_one, methods=["POST"])
-        app.add_url_rule("/metadata/<key>/lines", view_func=self.lines, methods=["GET"])
-        app.add_url_rule("/metadata/<key>/managers", view_func=self.managers, methods=["GET"])
-        app.add_url_rule("/metadata/<key>/line/<line_id>", view_func=self.line, methods=["GET"])
-        app.add_url_rule("/metadata/<key>/manager/<extension>", view_func=self.manager, methods=["GET"])
+        serve(app, "GET", "/metadata/stats", self.metadata_stats)
+        serve(app, "POST", "/metadata/refresh-all", self.refresh_all)
+        serve(app, "POST", "/metadata/<key>/refresh", self.refresh_one)
+        serve(app, "GET", "/metadata/<key>/lines", self.lines)
+        serve(app, "GET", "/metadata/<key>/managers", self.managers)
+        serve(app, "GET", "/metadata/<key>/line/<line_id>", self.line)
+        serve(app, "GET", "/metadata/<key>/manager/<extension>", self.manager)
 
     async def metadata_stats(self) -> Response:
         """How much is known, and since when."""

@@ -7,7 +7,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from gateway.calls.envelope import EnvelopeError, read_body
-from gateway.web.details import Detail, json_answer, posted_body
+from gateway.web.details import Detail, json_answer, posted_body, serve
 from gateway.web.message_cache import MessageCache, MessageKind, Messages
 
 # Bot API, Chat: an id has at most 52 significant bits; those of groups are negative. @names are not taken.
@@ -24,9 +24,9 @@ class TelegramMessages:
 
     def add_to(self, app: QuartTrio) -> None:
         """The routes."""
-        app.add_url_rule("/telegram/message", view_func=self.note, methods=["POST"])
-        app.add_url_rule("/telegram/messages/<phone>/<chat_id>", view_func=self.messages, methods=["GET"])
-        app.add_url_rule("/telegram/messages/<phone>/<chat_id>", view_func=self.take, methods=["DELETE"])
+        serve(app, "POST", "/telegram/message", self.note)
+        serve(app, "GET", "/telegram/messages/<phone>/<chat_id>", self.messages)
+        serve(app, "DELETE", "/telegram/messages/<phone>/<chat_id>", self.take)
 
     async def note(self) -> Response:
         """A message has been sent."""

@@ -103,16 +103,10 @@ declare
     newest calls;
 begin
     for moved in
-        with before as (
-            select g.enterprise_number, g.customer_e164, g.call_id, g.call_type, g.call_status, g.date_received, g.date_end, g.extension, g.trunk
-            from unnest(gone) as g where g.customer_e164 is not null
-        ), after as (
-            select c.enterprise_number, c.customer_e164, c.call_id, c.call_type, c.call_status, c.date_received, c.date_end, c.extension, c.trunk
-            from unnest(come) as c where c.customer_e164 is not null
-        ), changed as (
-            select -1 as sign, g.* from (select * from before except all select * from after) as g
+        with changed as (
+            select -1 as sign, g.* from unnest(gone) as g where g.customer_e164 is not null
             union all
-            select 1, c.* from (select * from after except all select * from before) as c
+            select 1, c.* from unnest(come) as c where c.customer_e164 is not null
         )
         select enterprise_number, customer_e164,
             coalesce(sum(sign) filter (where call_type = 0), 0) as total_in,

@@ -22,7 +22,8 @@ where c.enterprise_number = $1::text and c.phone_e164 = $2::text
 -- gateway.ports.NamedCustomer for who replaces whom, sql.crm_rows.Naming for the values. Returns how many rows changed; that the names
 -- were said again is no change.
 -- A row that is new is inserted without looking for a conflict first: only then its calls are counted (trigger customers_counted).
--- Locks: the customers written. A step that writes the same customers may meet it the other way round; who loses is tried again.
+-- Locks: the customers named, first of all and in the order of their keys, so that it is decided on what they are when nobody else writes
+-- them; then those unlinked. A step that writes the same customers may meet it the other way round; who loses is tried again.
 -- Indexes: customers_pkey, customers_person.
 with wanted as materialized (
     select $4::text as last_name, $5::text as first_name, $6::text as middle_name, $7::text as enterprise_name, $8::text as name_source,
@@ -38,6 +39,8 @@ with wanted as materialized (
     from customers c
     cross join wanted w
     where c.enterprise_number = $1::text and c.phone_e164 = any($3::text[] || $2::text)
+    order by c.phone_e164
+    for update of c
 ), verdict as materialized (
     select coalesce((select k.takes from known k where k.is_own), true) as takes
 ), added as (
@@ -52,6 +55,7 @@ with wanted as materialized (
         last_name = excluded.last_name, first_name = excluded.first_name, middle_name = excluded.middle_name,
         enterprise_name = excluded.enterprise_name, name_source = excluded.name_source, external_id = excluded.external_id,
         is_company = excluded.is_company, named_at = excluded.named_at, meta = c.meta || excluded.meta
+    where $14::boolean or c.last_name || c.first_name || c.middle_name || c.enterprise_name = ''
     returning true as is_changed
 ), named as (
     update customers c set

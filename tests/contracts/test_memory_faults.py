@@ -50,4 +50,6 @@ async def test_gateways_would_be_told_of_changes() -> None:
     await store.upsert_enterprises([enterprise()])
     await store.upsert_enterprises([enterprise()])
     await store.unsubscribe(bot_token="123456:TEST", chat_id=1001)
-    assert store.notified == [NUMBER, NUMBER]
+    await store.set_integration(NUMBER, "ms", {})
+    await store.set_integration("9999", "ms", {})
+    assert store.notified == [NUMBER] * 3

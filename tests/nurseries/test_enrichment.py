@@ -266,3 +266,30 @@ async def test_a_budget_of_nothing_waits_for_nothing(house: House, autojump_cloc
     await trio.sleep(5)
     assert [len(history) for history in versions(house)] == [2]
     assert house.messages()[0].sent_at == pytest.approx(0.0, abs=0.01)
+
+
+@pytest.mark.parametrize("killed_after", [0.0, 0.1, 0.29, 0.3, 0.31, 0.7, 1.0, 1.01, 1.49, 1.5, 1.51, 1.9, 2.5])
+@pytest.mark.parametrize("status", ["0", "2"])
+async def test_killed_at_any_moment_around_a_late_name_one_named_final_is_left(
+    house: House, autojump_clock: MockClock, killed_after: float, status: str
+) -> None:
+    crm = await open_crm(house, delay_seconds=1.5)
+    process = await house.start()
+    await house.ring()
+    began = trio.current_time()
+    await trio.sleep_until(began + min(killed_after, 1.0))
+    if killed_after > 1.0:
+        await house.hang_up(status=status)
+        await trio.sleep_until(began + killed_after)
+    await process.kill()
+    await house.start()
+    if killed_after <= 1.0:
+        await house.hang_up(status=status)
+    await trio.sleep(10)
+    head, tail = ("✅ Завершен", f" ↔ {PETROVA}, 01:05") if status == "2" else ("❌ Не отвечен", f" → {PETROVA}")
+    assert house.texts() == [f"{head}: {NAMED}{tail}"]
+    assert len(crm.look_ups) <= 2
+    assert house.telegram.violations == {}
+    customer = await house.store.customer("0367", PHONE)
+    assert customer is not None
+    assert (customer.profile.name, customer.calls_total_in) == ("Иванов Пётр", 1)

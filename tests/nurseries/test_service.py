@@ -211,7 +211,7 @@ async def test_a_signal_before_the_service_is_ready_ends_it(house: House, autoju
 
 async def test_a_worker_that_breaks_takes_the_process_down_with_its_reason(house: House, autojump_clock: MockClock) -> None:
     @asynccontextmanager
-    async def broken() -> AsyncGenerator[AsyncIterable[object]]:
+    async def broken() -> AsyncGenerator[AsyncIterable[str]]:
         await trio.lowlevel.checkpoint()
         raise ZeroDivisionError("the reason")
         yield  # type: ignore[unreachable]  # makes it a generator

@@ -143,6 +143,29 @@ async def test_a_report_from_outside_during_the_step_that_owes_it_is_there_once(
         assert len(pushes) == 1
 
 
+async def until_somebody_waits(pool: Pool) -> None:
+    with trio.fail_after(5):
+        while not await pool.fetchval("select count(*) from pg_stat_activity where wait_event_type = 'Lock'"):  # noqa: ASYNC110
+            await trio.sleep(0.005)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_another_crm_that_waits_for_the_primary_one_does_not_overwrite_its_name(pool: Pool, is_known: bool) -> None:
+    store = PostgresStore(pool)
+    if is_known:
+        await store.commit_step(Step(enterprise_number=NUMBER, records=(finished(1),)))
+    async with trio.open_nursery() as nursery, pool.acquire() as other, other.transaction():
+        await other.execute(
+            "insert into customers (enterprise_number, phone_e164, last_name) values ('0367', '+375290001234', 'Иванов')"
+            " on conflict (enterprise_number, phone_e164) do update set last_name = 'Иванов'"
+        )
+        nursery.start_soon(store.name_customer, NUMBER, named(last_name="Петров", source="uon", is_primary=False))
+        await until_somebody_waits(pool)
+    customer = await store.customer(NUMBER, PHONE)
+    assert customer is not None
+    assert customer.profile.name == "Иванов"
+
+
 async def test_an_attempt_that_waits_for_a_merger_is_recorded(pool: Pool) -> None:
     store = PostgresStore(pool)
     await store.commit_step(Step(enterprise_number=NUMBER, owed=(Owed(crm="own", report=report()),)))

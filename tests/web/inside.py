@@ -67,10 +67,14 @@ class AwayStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__(now=lambda: NOW)
         self.is_away = False
+        self.hangs = False
         self.accept_gate: trio.Event | None = None
+        self.accept_waits = trio.Event()
         self.loads = 0
 
     async def _entered(self) -> None:
+        if self.hangs:
+            await trio.sleep_forever()
         if self.is_away:
             raise StoreUnavailable("the server is gone: password=hunter2")
         await super()._entered()
@@ -81,6 +85,7 @@ class AwayStore(MemoryStore):
 
     async def accept_owed(self, enterprise_number: str, owed: Sequence[Owed]) -> Sequence[PushKey]:
         if self.accept_gate is not None:
+            self.accept_waits.set()
             await self.accept_gate.wait()
         return await super().accept_owed(enterprise_number, owed)
 
@@ -161,7 +166,7 @@ async def open_inside(
         await nursery.start(rooms.customers.run)
         if is_read:
             await rooms.configurations.refresh()
-        nursery.start_soon(rooms.outbox.run)
+        nursery.start_soon(rooms.outbox.run)  # noqa: ASYNC113  (it works from the first moment and is not waited for)
         health = Health(store=store, replayed=lambda: True, listening=lambda: True)
         app = create_internal_app(health=health, metrics=Metrics(), rooms=rooms)
         (address,) = await nursery.start(partial(serve_app, app, ["127.0.0.1:0"]))

@@ -227,7 +227,8 @@ async def test_what_was_accepted_is_done_though_the_client_has_left(inside: Insi
     async with open_client(inside.address) as client:
         head = b"POST /dispatch/call-event HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
         await client.send(head + body)
-        await trio.testing.wait_all_tasks_blocked(0.05)
+        with trio.fail_after(5):
+            await inside.store.accept_waits.wait()
     await trio.testing.wait_all_tasks_blocked(0.05)
     inside.store.accept_gate.set()
     await inside.until_pushed(RETAILCRM, 1)

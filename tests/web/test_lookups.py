@@ -7,6 +7,7 @@ import attrs
 import pytest
 import trio
 
+from gateway.web import details
 from tests.web.inside import EVERYBODY, JUNE, MAY, NOW, Inside, open_inside
 
 PHONE = "375290001101"
@@ -80,6 +81,20 @@ async def test_without_the_store_what_is_known_is_served_and_the_rest_is_503(ins
     assert (response.status, response.headers["retry-after"]) == (503, "5")
     assert response.json == {"detail": "the database is away, try again later"}
     assert "hunter2" not in response.body.decode()
+
+
+async def test_a_store_that_hangs_is_as_good_as_one_that_is_away(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(details, "ANSWER_SECONDS", 0.05)
+    inside.store.hangs = True
+    for method, path in (
+        ("GET", "/integrations/0999"),
+        ("POST", "/cache/refresh"),
+        ("GET", "/dispatch/0367/dead"),
+        ("GET", "/config/0999"),
+    ):
+        response = await inside.ask(method, path)
+        assert (response.status, response.json) == (503, {"detail": "the database is away, try again later"})
+    assert (await inside.ask("GET", "/integrations/june")).status == 200
 
 
 @pytest.mark.parametrize("path", ["/cache/refresh", "/metadata/refresh-all", "/metadata/0367/refresh", "/reload-incoming-transform/0367"])
