@@ -22,7 +22,7 @@ from gateway.crm.answers import may_be_done, problem_of_status, retry_after_seco
 from gateway.crm.base import CrmAdapter, CrmKind, CrmSettingsError, Finding, Outcome, OutcomeClass, Problem
 from gateway.crm.http import CrmHttp, CrmTrouble, HttpAnswer, HttpRequest
 from gateway.crm.targets import Target
-from gateway.ports import CustomerProfile
+from gateway.ports import CustomerProfile, EnterpriseConfig
 from gateway.tables import Errors, Table
 
 logger = logging.getLogger(__name__)
@@ -247,10 +247,10 @@ class OwnCrm:
         return (Finding(is_ok=True, text=text),)
 
 
-def own_crm_maker(http: CrmHttp, clock: Callable[[], datetime]) -> Callable[[str, Mapping[str, Any]], CrmAdapter]:
+def own_crm_maker(http: CrmHttp, clock: Callable[[], datetime]) -> Callable[[EnterpriseConfig, Mapping[str, Any]], CrmAdapter]:
     """The `CrmMaker` for `CrmKind.OWN`. `clock`: the wall clock, aware; receivers compare it with theirs."""
 
-    def make(enterprise_number: str, settings: Mapping[str, Any]) -> CrmAdapter:
-        return OwnCrm(settings_of(settings), enterprise_number, http=http, clock=clock)
+    def make(config: EnterpriseConfig, settings: Mapping[str, Any]) -> CrmAdapter:
+        return OwnCrm(settings_of(settings), config.number, http=http, clock=clock)
 
     return make

@@ -10,8 +10,11 @@ from gateway.crm.checks import CHECKS, SMART, table_problems
 from gateway.ports import EnterpriseConfig
 from gateway.tables import kind_of, shown
 
-CrmMaker = Callable[[str, Mapping[str, Any]], CrmAdapter]
-"""The adapter of an enterprise (number) with these settings (its table). Raises `CrmSettingsError`; asks nobody anything."""
+CrmMaker = Callable[[EnterpriseConfig, Mapping[str, Any]], CrmAdapter]
+"""The adapter of an enterprise with these settings (its table). Raises `CrmSettingsError`; asks nobody anything.
+
+Of the enterprise it may keep number and time zone, nothing else: an adapter lives for as long as these and its settings are equal.
+"""
 
 DEFAULT_PRIMARY = CrmKind.RETAILCRM
 
@@ -22,7 +25,11 @@ MOST_ADAPTERS = 10_000
 @attrs.frozen
 class _Made:
     settings: Mapping[str, Any] = attrs.field(repr=False)
+    timezone: str
     adapter: CrmAdapter
+
+    def is_for(self, config: EnterpriseConfig, settings: Mapping[str, Any]) -> bool:
+        return self.timezone == config.timezone and (self.settings is settings or self.settings == settings)
 
 
 class Crms:
@@ -48,7 +55,7 @@ class Crms:
         return tuple(kind for kind in CrmKind if kind in self._makers and _is_enabled(config, kind))
 
     def adapter(self, config: EnterpriseConfig, kind: CrmKind) -> CrmAdapter:
-        """The adapter for these settings: the same one for as long as they are equal, whether enabled or not.
+        """The adapter for these settings: the same one for as long as they and the time zone are equal, whether enabled or not.
 
         Raises: `CrmSettingsError`.
         """
@@ -57,9 +64,9 @@ class Crms:
             raise CrmSettingsError(f"integrations.{kind}: is no table" if kind in self._makers else _unsupported(kind))
         key = (config.number, kind)
         made = self._made.get(key)
-        if made is None or (made.settings is not settings and made.settings != settings):
+        if made is None or not made.is_for(config, settings):
             self._made.pop(key, None)
-            made = _Made(settings, self._makers[kind](config.number, settings))
+            made = _Made(settings, config.timezone, self._makers[kind](config, settings))
             self._made[key] = made
             if len(self._made) > MOST_ADAPTERS:
                 del self._made[next(iter(self._made))]

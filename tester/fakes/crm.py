@@ -13,7 +13,7 @@ import trio
 
 from gateway.calls.report import CallReport
 from gateway.crm.base import CrmAdapter, CrmKind, CrmLookupFailed, Fault, Finding, Outcome, OutcomeClass, Problem
-from gateway.ports import CustomerProfile
+from gateway.ports import CustomerProfile, EnterpriseConfig
 
 DELIVERED = Outcome(outcome=OutcomeClass.DELIVERED)
 RETRYABLE = Outcome(outcome=OutcomeClass.RETRYABLE, problem=Problem.SERVER_ERROR, fault=Fault.THEIRS, reason="http=503", advice="wait")
@@ -108,9 +108,9 @@ class ScriptedCrm:
         """What the next look-ups meet, in order."""
         self._look_up_plays.extend(plays)
 
-    def maker(self, enterprise_number: str, _settings: Mapping[str, Any]) -> CrmAdapter:
+    def maker(self, config: EnterpriseConfig, _settings: Mapping[str, Any]) -> CrmAdapter:
         """A `CrmMaker`: this same CRM, as an enterprise sees it."""
-        return _Seen(self, enterprise_number)
+        return _Seen(self, config.number)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits until the condition holds; it is looked at whenever something has come in or has ended here."""

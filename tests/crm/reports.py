@@ -1,4 +1,4 @@
-"""Two reports of one call, and where an own CRM may live."""
+"""Two reports of one call, whose they are, and where an own CRM may live."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,12 +6,14 @@ import attrs
 
 from gateway.calls.parties import Direction
 from gateway.calls.report import CallReport, ReportKind
+from gateway.ports import EnterpriseConfig
 
 NOON = datetime(2025, 10, 1, 9, 0, tzinfo=UTC)
 # Standard Webhooks, the test "sign function works" of the reference libraries.
 VECTOR_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 URL = "https://crm.example/calls"
 PUSH = "msg_0123456789abcdef"
+JUNE = EnterpriseConfig(number="0367", token="token-of-june")
 RUNG = CallReport(
     kind=ReportKind.DIAL,
     call_id=7,

@@ -16,6 +16,7 @@ from gateway.ports import CustomerProfile
 from tester.fakes.crm import DELIVERED, HANG, LOOKUP_FAILS, PERMANENT, RETRYABLE, Play, ScriptedCrm
 from tester.fakes.crm_network import Heard
 from tester.fakes.own_crm import OwnCrmReceiver
+from tests.crm.reports import JUNE
 
 NOON = datetime(2025, 10, 1, 9, 0, tzinfo=UTC)
 REPORT = CallReport(kind=ReportKind.DIAL, call_id=1, unique_id="1.1", direction=Direction.INCOMING, phone="375290001234", started_at=NOON)
@@ -55,7 +56,7 @@ async def test_a_scripted_crm_raises_where_it_is_told_to(autojump_clock: MockClo
 
 async def test_a_scripted_crm_knows_people_by_enterprise(autojump_clock: MockClock) -> None:
     crm = ScriptedCrm(profiles={"375290001234": CustomerProfile(last_name="Иванова")})
-    june = crm.maker("0367", {})
+    june = crm.maker(JUNE, {})
     crm.play_look_ups(LOOKUP_FAILS, Play(delay_seconds=0.2))
     with pytest.raises(CrmLookupFailed):
         await june.look_up("375290001234")

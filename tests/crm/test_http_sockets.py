@@ -20,6 +20,7 @@ from gateway.crm.network import SystemNetwork
 from gateway.crm.own import own_crm_maker
 from gateway.crm.targets import Target
 from tester.fakes.crm_network import Heard, Reply, Site, serve_on_loopback, speak_http
+from tests.crm.reports import JUNE
 
 SHORT = 0.2
 REPORT = CallReport(
@@ -204,7 +205,7 @@ async def test_a_handshake_that_hangs_is_bounded_and_closed() -> None:
 
 async def push_to(http: CrmHttp, url: str) -> Outcome:
     table = {"url": f"{url}/HUSHHUSH0HUSHHUSH/in?key=HUSHkey", "secret": "HUSH-secret-of-the-own-crm"}
-    return await own_crm_maker(http, lambda: datetime.now(UTC))("0367", table).push(REPORT, push_id="msg_1", memory={})
+    return await own_crm_maker(http, lambda: datetime.now(UTC))(JUNE, table).push(REPORT, push_id="msg_1", memory={})
 
 
 async def test_secrets_are_nowhere(caplog: pytest.LogCaptureFixture) -> None:

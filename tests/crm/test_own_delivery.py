@@ -16,7 +16,7 @@ from tester.fakes.crm_network import Heard, MemoryNetwork, Reply, serve_on_loopb
 from tester.fakes.own_crm import Fault as Planned
 from tester.fakes.own_crm import FaultKind, OwnCrmReceiver, serve_own_crm
 from tests.conftest import ErrorLog
-from tests.crm.reports import NOON, PUSH, RUNG, TALKED, URL, VECTOR_SECRET
+from tests.crm.reports import JUNE, NOON, PUSH, RUNG, TALKED, URL, VECTOR_SECRET
 
 
 @asynccontextmanager
@@ -29,7 +29,7 @@ async def memory_crm(nursery: trio.Nursery, secret: str = VECTOR_SECRET) -> Asyn
     receiver, network = OwnCrmReceiver(secret, clock=clock), MemoryNetwork(nursery)
     network.place("crm.example", receiver.site)
     async with CrmHttp(network=network) as http:
-        yield receiver, own_crm_maker(http, clock)("0367", {"enabled": True, "url": URL, "secret": secret})
+        yield receiver, own_crm_maker(http, clock)(JUNE, {"enabled": True, "url": URL, "secret": secret})
     nursery.cancel_scope.cancel()
 
 
@@ -76,7 +76,7 @@ async def test_a_wrong_secret_is_told_as_such(nursery: trio.Nursery, autojump_cl
     receiver, network = OwnCrmReceiver(VECTOR_SECRET, clock=lambda: NOON), MemoryNetwork(nursery)
     network.place("crm.example", receiver.site)
     async with CrmHttp(network=network) as http:
-        crm = own_crm_maker(http, lambda: NOON)("0367", {"url": URL, "secret": "another secret of 24 letters"})
+        crm = own_crm_maker(http, lambda: NOON)(JUNE, {"url": URL, "secret": "another secret of 24 letters"})
         outcome = await crm.push(RUNG, push_id=PUSH, memory={})
     nursery.cancel_scope.cancel()
     assert (outcome.problem, outcome.fault, outcome.outcome) == (Problem.UNAUTHORIZED, Fault.OURS, OutcomeClass.PERMANENT)
@@ -88,7 +88,7 @@ async def test_a_gateway_with_a_wrong_clock_is_refused(nursery: trio.Nursery, au
     receiver, network = OwnCrmReceiver(VECTOR_SECRET, clock=lambda: NOON), MemoryNetwork(nursery)
     network.place("crm.example", receiver.site)
     async with CrmHttp(network=network) as http:
-        crm = own_crm_maker(http, lambda: NOON + timedelta(minutes=minutes))("0367", {"url": URL, "secret": VECTOR_SECRET})
+        crm = own_crm_maker(http, lambda: NOON + timedelta(minutes=minutes))(JUNE, {"url": URL, "secret": VECTOR_SECRET})
         assert (await crm.push(RUNG, push_id=PUSH, memory={})).problem is Problem.REJECTED
     nursery.cancel_scope.cancel()
 
@@ -102,7 +102,7 @@ async def test_nobody_can_be_looked_up_or_noticed_there(nursery: trio.Nursery, a
 
 async def test_plain_http_is_refused_at_the_push(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     async with CrmHttp(network=MemoryNetwork(nursery)) as http:
-        crm = own_crm_maker(http, lambda: NOON)("0367", {"url": "http://crm.example/", "secret": VECTOR_SECRET})
+        crm = own_crm_maker(http, lambda: NOON)(JUNE, {"url": "http://crm.example/", "secret": VECTOR_SECRET})
         outcome = await crm.push(RUNG, push_id=PUSH, memory={})
     assert (outcome.outcome, outcome.problem, outcome.is_ambiguous) == (OutcomeClass.PERMANENT, Problem.TARGET_REFUSED, False)
 
@@ -114,7 +114,7 @@ async def test_a_mistake_inside_is_an_outcome_and_a_line_in_the_log(
         raise RuntimeError("HUSH")
 
     async with CrmHttp(network=MemoryNetwork(nursery)) as http:
-        outcome = await own_crm_maker(http, broken_clock)("0367", {"url": URL, "secret": VECTOR_SECRET}).push(RUNG, push_id=PUSH, memory={})
+        outcome = await own_crm_maker(http, broken_clock)(JUNE, {"url": URL, "secret": VECTOR_SECRET}).push(RUNG, push_id=PUSH, memory={})
     assert (outcome.problem, outcome.reason) == (Problem.INTERNAL, "a mistake in the gateway (RuntimeError)")
     (record,) = expected_errors.claim("failed inside: RuntimeError")
     assert "HUSH" not in record.getMessage()
@@ -127,12 +127,12 @@ async def test_a_receiver_on_the_loopback_is_reached_where_private_targets_are_a
     receiver = OwnCrmReceiver(VECTOR_SECRET)
     async with serve_own_crm(receiver) as url, CrmHttp(allow_private_targets=True) as http, CrmHttp() as careful:
         table = {"url": url, "secret": VECTOR_SECRET}
-        crm = own_crm_maker(http, lambda: datetime.now(UTC))("0367", table)
+        crm = own_crm_maker(http, lambda: datetime.now(UTC))(JUNE, table)
         receiver.fail(Planned(kind=FaultKind.STATUS, status=503, headers=(("Retry-After", "7"),)), Planned(kind=FaultKind.CLOSE))
         assert (await crm.push(RUNG, push_id=PUSH, memory={})).retry_after_seconds == 7
         assert (await crm.push(RUNG, push_id=PUSH, memory={})).problem is Problem.CONNECTION
         assert (await crm.push(RUNG, push_id=PUSH, memory={})).outcome is OutcomeClass.DELIVERED
-        refused = await own_crm_maker(careful, lambda: datetime.now(UTC))("0367", table).push(RUNG, push_id=PUSH, memory={})
+        refused = await own_crm_maker(careful, lambda: datetime.now(UTC))(JUNE, table).push(RUNG, push_id=PUSH, memory={})
         assert refused.problem is Problem.TARGET_REFUSED
         assert len(receiver.deliveries) == 3
 
@@ -149,6 +149,6 @@ async def test_a_redirect_is_not_followed() -> None:
         await speak_http(handle, stream)
 
     async with serve_on_loopback(site) as base_url, CrmHttp(allow_private_targets=True) as http:
-        crm = own_crm_maker(http, lambda: NOON)("0367", {"url": f"{base_url}/calls", "secret": VECTOR_SECRET})
+        crm = own_crm_maker(http, lambda: NOON)(JUNE, {"url": f"{base_url}/calls", "secret": VECTOR_SECRET})
         assert (await crm.push(RUNG, push_id=PUSH, memory={})).problem is Problem.REDIRECT
     assert heard == ["/calls"]

@@ -63,7 +63,9 @@ def test_an_adapter_lives_as_long_as_its_settings_stay_equal() -> None:
     assert known.adapter(june({"own": dict(OWN), "ms": {}}), CrmKind.OWN) is first
     changed = known.adapter(june({"own": {**OWN, "url": "https://other.example/"}}), CrmKind.OWN)
     assert changed is not first
-    assert known.adapter(june({"own": OWN}), CrmKind.OWN) is not first
+    again = known.adapter(june({"own": OWN}), CrmKind.OWN)
+    assert again is not first
+    assert known.adapter(june({"own": OWN}, timezone="Asia/Almaty"), CrmKind.OWN) is not again
 
 
 def test_enterprises_do_not_share_adapters() -> None:

@@ -156,7 +156,7 @@ async def open_inside(
     await store.upsert_enterprises(enterprises)
     scripted = {kind: ScriptedCrm(kind) for kind in kinds}
 
-    def refuse(_number: str, _settings: Mapping[str, Any]) -> Any:
+    def refuse(_config: EnterpriseConfig, _settings: Mapping[str, Any]) -> Any:
         raise CrmSettingsError("integrations.x: domain: is missing")
 
     crms = Crms({kind: refuse if kind in wrong_settings else crm.maker for kind, crm in scripted.items()})
