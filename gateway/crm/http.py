@@ -63,7 +63,8 @@ class CrmTrouble(GatewayError):
 class HttpRequest:
     """A request, ready to be sent. `Host`, `Content-Length` and `Accept-Encoding` are added.
 
-    `account`: on whose behalf (the enterprise); places at a target are counted for each.
+    `account`: on whose behalf (the enterprise); places at a target are counted for each. `wanted_headers`: those of the answer, lower
+    case, that mean something to whoever asks.
     """
 
     method: str
@@ -71,11 +72,12 @@ class HttpRequest:
     account: str = ""
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
+    wanted_headers: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
 class HttpAnswer:
-    """An answer, decompressed. `retry_after` is the header of that name or "".
+    """An answer, decompressed. `retry_after` is the header of that name or "", `headers` those of the wanted ones that are there.
 
     `flaw`: why `body` is not all of it or not usable (too long, broken off, a compression that was not asked for), "" when it is whole. The
     status is known all the same.
@@ -85,6 +87,7 @@ class HttpAnswer:
     body: bytes = attrs.field(repr=False)
     retry_after: str = ""
     flaw: str = ""
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
 
 
 def json_request(method: str, target: Target, content: Any, *, account: str = "", headers: Mapping[str, str] | None = None) -> HttpRequest:
@@ -221,7 +224,7 @@ class CrmHttp:
         )
         connection = await self._take_idle(target) or await self._connect(target)
         try:
-            answer = await _answered(await connection.handle_async_request(asked))
+            answer = await _answered(await connection.handle_async_request(asked), request.wanted_headers)
         except BaseException:
             # Before its first checkpoint is passed httpcore2 does not care for the connection.
             with trio.move_on_after(CLOSE_SECONDS, shield=True):
@@ -268,14 +271,15 @@ def _key(target: Target) -> _Key:
     return target.scheme, target.host, target.port
 
 
-async def _answered(response: httpcore.Response) -> HttpAnswer:
+async def _answered(response: httpcore.Response, wanted: tuple[str, ...]) -> HttpAnswer:
     try:
-        headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
-        body, flaw = await _read(response, headers.get(b"content-encoding", ""))
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+        body, flaw = await _read(response, headers.get("content-encoding", ""))
     finally:
         with trio.move_on_after(CLOSE_SECONDS, shield=True):
             await response.aclose()
-    return HttpAnswer(status=response.status, body=body, retry_after=headers.get(b"retry-after", ""), flaw=flaw)
+    kept = {name: headers[name] for name in wanted if name in headers}
+    return HttpAnswer(status=response.status, body=body, retry_after=headers.get("retry-after", ""), flaw=flaw, headers=kept)
 
 
 async def _read(response: httpcore.Response, encoding: str) -> tuple[bytes, str]:
