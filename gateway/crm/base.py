@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from gateway.calls.report import CallReport
+from gateway.calls.report import CallReport, ReportKind
 from gateway.errors import GatewayError
 from gateway.ports import CustomerProfile
 
@@ -87,6 +87,18 @@ class Outcome:
     memory: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
 
 
+def maybe_done_mark(kind: ReportKind) -> Mapping[str, Any]:
+    """What stands in the memory of a call's pushes when a try of this kind of report may have been carried out although nobody has heard
+    of it: cut off, ended by an ambiguous answer, or never written down. It stays there; whoever tries sets it.
+    """
+    return {f"maybe_done_{kind}": True}
+
+
+def may_be_done(report: CallReport, memory: Mapping[str, Any]) -> bool:
+    """Whether an earlier try of this report may have been carried out. A CRM that notices no repetitions is to be asked first then."""
+    return all(memory.get(key) is value for key, value in maybe_done_mark(report.kind).items())
+
+
 @attrs.frozen(kw_only=True)
 class Finding:
     """One thing that an examination of an integration found, for an administrator. One line each, never a secret; `advice` "" when all is
@@ -127,7 +139,10 @@ class CrmAdapter(Protocol):
         ...
 
     async def push(self, report: CallReport, *, push_id: str, memory: Mapping[str, Any]) -> Outcome:
-        """Tell the CRM. `push_id` is the same for every try of the same report: the CRM may know a repetition by it. Never raises."""
+        """Tell the CRM. `push_id` is the same for every try of the same report: the CRM may know a repetition by it. Never raises.
+
+        `memory`: what earlier pushes of the call left; `may_be_done` reads from it whether this very report may be there already.
+        """
         ...
 
     async def look_up(self, phone: str) -> CustomerProfile | None:

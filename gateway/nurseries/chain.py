@@ -6,16 +6,16 @@ when a failure is tried again is in `retries`; here it is done, written down and
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 import attrs
 import trio
 
 from gateway.calls.report import ReportKind
 from gateway.crm.advice import failure
-from gateway.crm.base import CrmAdapter, CrmSettingsError, Outcome, OutcomeClass, Problem
+from gateway.crm.base import CrmAdapter, CrmSettingsError, Outcome, OutcomeClass, Problem, may_be_done, maybe_done_mark
 from gateway.errors import StoreRejected
 from gateway.metrics import Metrics
 from gateway.nurseries.clock import Clock
@@ -43,6 +43,7 @@ SWITCHED_OFF = Outcome(outcome=OutcomeClass.NOTHING_TO_DO, reason="the enterpris
 class ChainRoom:
     """What all chains share. `adapter_of` (enterprise, CRM) answers None for what is switched off, and may raise `CrmSettingsError`.
 
+    `began_at`: when this process began; what is owed since before may have been sent by one that had no time to write it down.
     `connections`: of the pool's ten, so many are for this; the rest is for the lanes and for what Telegram is shown.
     """
 
@@ -53,6 +54,7 @@ class ChainRoom:
     adapter_of: Callable[[str, str], CrmAdapter | None]
     timeout_seconds: float
     jitter: Callable[[], float]
+    began_at: datetime
     connections: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(4))
 
     async def with_store(self, key: PushKey, operation: Callable[[], Awaitable[T]]) -> T:
@@ -100,6 +102,10 @@ async def _pending(room: ChainRoom, desk: Desk, chain: ChainKey, kind: ReportKin
 async def _try(room: ChainRoom, desk: Desk, chain: ChainKey, push: Push) -> float | None:
     """One try, and its record. The wait until the next; None: done or dead."""
     begun_at = trio.current_time()
+    # The database dates rows; should its clock be ahead of ours, a restart still takes longer than clocks differ.
+    if push.push_id in desk.unrecorded or push.created_at < room.began_at:
+        push = attrs.evolve(push, memory={**push.memory, **maybe_done_mark(push.key.kind)})
+    desk.unrecorded.add(push.push_id)
     outcome = await _push(room, push)
     now, attempts = room.clock(), push.attempts + 1
     wait: float | None = None
@@ -130,7 +136,7 @@ async def _try(room: ChainRoom, desk: Desk, chain: ChainKey, push: Push) -> floa
         advice=outcome.advice,
         request=outcome.request,
         response=outcome.response,
-        memory=outcome.memory,
+        memory={**outcome.memory, **_mark_of(push, outcome)},
     )
     is_recorded = False
     with trio.move_on_after(RECORD_SECONDS, shield=True) as scope:
@@ -141,7 +147,15 @@ async def _try(room: ChainRoom, desk: Desk, chain: ChainKey, push: Push) -> floa
     if not is_recorded:
         desk.refuse(chain, push.key.kind)
         return None
+    desk.unrecorded.discard(push.push_id)
     return wait
+
+
+def _mark_of(push: Push, outcome: Outcome) -> Mapping[str, Any]:
+    """The mark stays until the CRM is known to have it: a later try that surely did nothing says nothing of the one before."""
+    if outcome.outcome.is_done or not (outcome.is_ambiguous or may_be_done(push.report, push.memory)):
+        return {}
+    return maybe_done_mark(push.key.kind)
 
 
 async def _push(room: ChainRoom, push: Push) -> Outcome:
@@ -168,7 +182,9 @@ async def _push(room: ChainRoom, push: Push) -> Outcome:
 
 async def _record(room: ChainRoom, attempt: Attempt) -> bool:
     """Write the try down. Waits for the database as long as it takes. Of what is refused, as much as it takes; whether it took anything."""
-    bare = attrs.evolve(attempt, reason="", advice="", request={}, response={}, memory={})
+    mark = maybe_done_mark(attempt.key.kind)
+    kept = {key: attempt.memory[key] for key in mark if key in attempt.memory}
+    bare = attrs.evolve(attempt, reason="", advice="", request={}, response={}, memory=kept)
     for what in (attempt, bare):
         try:
             await room.with_store(attempt.key, lambda what=what: room.store.record_attempt(what))

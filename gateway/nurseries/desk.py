@@ -58,6 +58,8 @@ class Desk:
         self.paused_until = float("-inf")
         # The ids of the pushes under way. Calls that become one bring their pushes along: then two chains know the same push.
         self.pushing: set[str] = set()
+        # Those that were begun here and whose end is not written down. But for mistakes of ours they are the ones under way.
+        self.unrecorded: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Desk {len(self._owed)} calls, {len(self._first)} first, {len(self._retries)} retries, {len(self._running)} under way>"

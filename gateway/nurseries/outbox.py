@@ -60,6 +60,7 @@ class Outbox:
             adapter_of=adapter_of,
             timeout_seconds=timeout_seconds,
             jitter=jitter,
+            began_at=clock(),
         )
         self._nursery = nursery
         # As many as enterprises times their CRMs; an idle one is about 1 KB.
