@@ -10,9 +10,13 @@ import attrs
 from cache.directory import Directory
 from gateway.cards.board import Board, Timing
 from gateway.crm.base import CrmKind
+from gateway.crm.bitrix24 import bitrix24_maker
 from gateway.crm.http import CrmHttp
+from gateway.crm.limits import Limiters
+from gateway.crm.ms import ms_crm_maker
 from gateway.crm.own import own_crm_maker
 from gateway.crm.registry import Crms
+from gateway.crm.retailcrm import retailcrm_maker
 from gateway.logs import Trace
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
@@ -88,8 +92,16 @@ async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> Asy
         # bot, so their number is bounded by the configuration; any other bound would starve the bots beyond it.
         poll_http = await stack.enter_async_context(HttpClient(max_connections=None))
         crm_http = await stack.enter_async_context(CrmHttp(allow_private_targets=settings.allow_private_targets))
-        crms = Crms({CrmKind.OWN: own_crm_maker(crm_http, wall_clock)})
-        store, directory, metrics = PostgresStore(pool), Directory(), Metrics()
+        limiters, store = Limiters(), PostgresStore(pool)
+        crms = Crms(
+            {
+                CrmKind.RETAILCRM: retailcrm_maker(crm_http, limiters, wall_clock),
+                CrmKind.MS: ms_crm_maker(crm_http, limiters, wall_clock),
+                CrmKind.BITRIX24: bitrix24_maker(crm_http, limiters, store, wall_clock),
+                CrmKind.OWN: own_crm_maker(crm_http, wall_clock),
+            }
+        )
+        directory, metrics = Directory(), Metrics()
         outside = Outside(
             store=store,
             directory=directory,

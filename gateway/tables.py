@@ -137,7 +137,8 @@ def json_problems(value: Any, path: str = "", depth: int = 0) -> Iterator[str]:
             yield f"{path}: has a NUL character in it"
         case float() if not isfinite(value):
             yield f"{path}: must be a finite number"
-        case str() | bool() | int() | float():
+        case None | str() | bool() | int() | float():
+            # TOML has no null; what was written with psql may.
             pass
         case _:
             yield f"{path}: is {kind_of(value)}, which has no place here: put it in quotes"
@@ -146,6 +147,8 @@ def json_problems(value: Any, path: str = "", depth: int = 0) -> Iterator[str]:
 def kind_of(value: Any) -> str:
     """What kind of value this is, in words."""
     match value:
+        case None:
+            return "null"
         case bool():
             return "true or false"
         case int() | float():

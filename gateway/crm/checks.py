@@ -9,7 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.crm.base import CrmKind
+from gateway.crm.bitrix24_settings import check_settings as check_bitrix24
+from gateway.crm.ms_settings import check_settings as check_ms
 from gateway.crm.own import check_settings as check_own
+from gateway.crm.retailcrm_settings import check_settings as check_retailcrm
 from gateway.tables import Errors, Table, json_problems
 
 SMART = "smart"
@@ -33,10 +36,10 @@ def _check_smart(table: Table) -> None:
 
 CHECKS: Mapping[str, SettingsCheck] = MappingProxyType(
     {
-        CrmKind.RETAILCRM: _check_enabled_only,
-        CrmKind.MS: _check_enabled_only,
+        CrmKind.RETAILCRM: check_retailcrm,
+        CrmKind.MS: check_ms,
         CrmKind.UON: _check_enabled_only,
-        CrmKind.BITRIX24: _check_enabled_only,
+        CrmKind.BITRIX24: check_bitrix24,
         CrmKind.OWN: check_own,
         SMART: _check_smart,
     }

@@ -135,7 +135,7 @@ def test_everything_that_is_wrong_is_told_in_one_line_each() -> None:
     config = june(
         {
             "own": {"enabled": True, "url": "https://HUSH@crm.example", "colour": "HUSH"},
-            "ms": {"enabled": True, "api_token": "HUSH"},
+            "ms": {"enabled": True, "integration_code": "HUSH"},
             "uon": "HUSH",
             "amo": {"enabled": True},
             "retailcrm": {"enabled": "true"},
@@ -159,7 +159,7 @@ def test_everything_that_is_wrong_is_told_in_one_line_each() -> None:
 
 
 def test_good_settings_and_switched_off_ones_have_no_problems() -> None:
-    assert crms().problems(june({"own": OWN, "ms": {"enabled": False, "x": 1}, "smart": {"primary": "own"}})) == ()
+    assert crms().problems(june({"own": OWN, "ms": {"enabled": False}, "smart": {"primary": "own"}})) == ()
     assert crms().problems(june({"own": {"enabled": False}})) == ()
 
 

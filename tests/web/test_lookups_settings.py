@@ -39,7 +39,7 @@ async def test_damaged_settings_are_told_for_that_enterprise_alone(inside: Insid
     assert answer["problems"]
     assert "s3cret-in-clear" not in str(answer)
     assert (await inside.get("/config/0368"))["problems"] == []
-    assert (await inside.ask("PUT", "/config/0367/retailcrm", {"enabled": True})).status == 200
+    assert (await inside.ask("PUT", "/config/0367/retailcrm", {"enabled": True, "domain": "store.example", "api_key": "key"})).status == 200
     assert (await inside.get("/integrations/0367"))["integrations"]["retailcrm"] is True
 
 
