@@ -158,6 +158,11 @@ def integration_log(row: Row) -> IntegrationLog:
     return IntegrationLog(**columns)
 
 
+def tokens(text: str) -> Mapping[str, Any]:
+    """Out of `crm_tokens.tokens`, which only this gateway writes."""
+    return _object(text)
+
+
 def _object(text: str) -> dict[str, Any]:
     """Out of JSON text; what is no object, or cannot be read, is an empty one."""
     try:

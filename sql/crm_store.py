@@ -1,11 +1,13 @@
 """The half of the store in PostgreSQL that knows customers and what is owed to CRMs; `sql.store` has the other half."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from gateway.ports import Attempt, Customer, IntegrationLog, NamedCustomer, Owed, Push, PushKey
 from sql import crm_rows
 from sql.arrays import text_array
+from sql.documents import document
 from sql.pool import Pool
 from sql.query_files import load_queries
 from sql.texts import clean_key
@@ -78,6 +80,17 @@ class CrmStore:
         """The newest first."""
         found = await self._pool.fetch(self._sql["integration_logs"], clean_key(enterprise_number), limit)
         return [crm_rows.integration_log(row) for row in found]
+
+    # tokens of CRMs
+
+    async def crm_tokens(self, account: str) -> Mapping[str, Any] | None:
+        """What was kept last for this account; None: nothing, or nothing that can be read."""
+        text = await self._pool.fetchval(self._sql["crm_tokens"], clean_key(account))
+        return crm_rows.tokens(text) if text is not None else None
+
+    async def keep_crm_tokens(self, account: str, serial: int, tokens: Mapping[str, Any]) -> None:
+        """Keep these unless some with the same or a higher serial number are there."""
+        await self._pool.execute(self._sql["keep_crm_tokens"], clean_key(account), serial, document(tokens))
 
     # customers
 

@@ -48,6 +48,8 @@ class MemoryOutbox(MemoryCustomers):
         # Where mergers have moved a row: from the key it had to the one it got.
         self._moved: dict[PushKey, PushKey] = {}
         self._attempts_log: list[IntegrationLog] = []
+        # By account: the serial number, and the tokens as JSON text.
+        self._tokens: dict[str, tuple[int, str]] = {}
 
     # looking in
 
@@ -233,6 +235,22 @@ class MemoryOutbox(MemoryCustomers):
         found = [one for one in reversed(self._attempts_log) if one.enterprise_number == number]
         found.sort(key=lambda one: one.created_at, reverse=True)
         return self._answered(found[:limit])
+
+    # tokens of CRMs
+
+    async def crm_tokens(self, account: str) -> Mapping[str, Any] | None:
+        """What was kept last."""
+        await self._entered()
+        kept = self._tokens.get(clean_key(account))
+        return self._answered(crm_rows.tokens(kept[1]) if kept is not None else None)
+
+    async def keep_crm_tokens(self, account: str, serial: int, tokens: Mapping[str, Any]) -> None:
+        """Only newer ones."""
+        await self._entered()
+        kept = self._tokens.get(clean_key(account))
+        if kept is None or kept[0] < serial:
+            self._tokens[clean_key(account)] = (serial, document(tokens))
+        self._answered(None)
 
     # housekeeping
 

@@ -15,6 +15,7 @@ import trio
 from tester.fakes.bitrix24_access import ALL_SCOPES, Access, B24App, B24Webhook
 from tester.fakes.bitrix24_calls import B24Activity, B24Call, B24Record, CallKind, Telephony
 from tester.fakes.bitrix24_crm import B24Entity, B24User, EntityKind, People
+from tester.fakes.bitrix24_history import History
 from tester.fakes.bitrix24_wire import (
     ACCESS_DENIED,
     BATCH_LENGTH_EXCEEDED,
@@ -88,7 +89,7 @@ class FakeBitrix24(CrmServer):
         clock, now, enforced: as in `CrmServer`.
 
     Limits, counted for the portal: "bucket", a request fills it by one; and for each method "work", seconds: what a request takes is in
-    `work_seconds` by method in lower case, otherwise `USUAL_WORK_SECONDS`. `people` and `telephony` hold what there is.
+    `work_seconds` by method in lower case, otherwise `USUAL_WORK_SECONDS`. `people`, `telephony` and `history` hold what there is.
     """
 
     def __init__(
@@ -106,12 +107,14 @@ class FakeBitrix24(CrmServer):
         self.access = Access(host)
         self.people = People()
         self.telephony = Telephony(self.people, host)
+        self.history = History(self.telephony)
         self.work_seconds: dict[str, float] = {}
         self.bucket = Bucket("bucket", BUCKET_REQUESTS, DRAINED_PER_SECOND)
         self._work = Window("work", WORK_SECONDS, WORK_WINDOW_SECONDS)
         self._methods: dict[str, Method] = {
             **self.people.methods(),
             **self.telephony.methods(),
+            **self.history.methods(),
             "scope": Method(handler=lambda asker, _: sorted(asker.scopes)),
             "profile": Method(handler=self._profile),
         }

@@ -107,13 +107,15 @@ class Telephony:
     """The calls of a portal, in the order of registration, the last `KEPT_CALLS`.
 
     `status_of_record`: what the server of a recording answers when the portal fetches it. `unnamed_error`: the code of those errors of
-    `attachRecord` that the document of 2026 gives with an empty one, and older ones as ERROR_CORE.
+    `attachRecord` that the document of 2026 gives with an empty one, and older ones as ERROR_CORE. `shares_calls`: as an older document has
+    it, registrations are told apart by number, kind, user and line alone, and one that is finished is over.
     """
 
     def __init__(self, people: People, host: str) -> None:
         self.calls: dict[str, B24Call] = {}
         self.status_of_record: Callable[[str], int] = lambda _: 200
         self.unnamed_error = "ERROR_CORE"
+        self.shares_calls = False
         self._people = people
         self._host = host
         self._registrations: dict[_Facts, B24Call] = {}
@@ -151,10 +153,10 @@ class Telephony:
         if len(digits(phone)) < FEWEST_DIGITS:
             raise refusal("Unsupported phone number format.")
         line, external_call_id = str(params.get("LINE_NUMBER") or ""), str(params.get("EXTERNAL_CALL_ID") or "")
-        same = (asker.key, digits(phone), kind, user.user_id, line, external_call_id)
+        same = (asker.key, digits(phone), kind, user.user_id, line, "" if self.shares_calls else external_call_id)
         call = self._registrations.get(same)
         # That it may be finished is the caller's trouble.
-        if call is not None and asker.at - call.registered_at >= REGISTERED_SECONDS:
+        if call is not None and (asker.at - call.registered_at >= REGISTERED_SECONDS or (self.shares_calls and call.is_finished)):
             call = None
         if call is None:
             call = B24Call(

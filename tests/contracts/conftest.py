@@ -14,7 +14,7 @@ from tester.memory import MemoryStore
 # Emptying a few rows takes a millisecond, a fresh database for each test takes half a second.
 TABLES = (
     "call_events", "live_calls", "calls", "telegram_messages", "bots", "rejected_events", "invites", "enterprises", "customers",
-    "crm_outbox", "integration_logs",
+    "crm_outbox", "integration_logs", "crm_tokens",
 )  # fmt: skip
 EMPTY = "; ".join(f"delete from {table}" for table in TABLES)
 
