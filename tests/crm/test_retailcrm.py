@@ -15,7 +15,7 @@ from gateway.crm.retailcrm import EVENT_DONE, UPLOAD_DONE
 from gateway.ports import EnterpriseConfig
 from tester.fakes.crm_faults import FaultKind
 from tests.conftest import ErrorLog
-from tests.crm.retail import BEGAN, HOST, JUNE, KEY, MISSED, PHONE, RUNG, TALKED, push, retail_house
+from tests.crm.retail import HOST, JUNE, KEY, MISSED, PHONE, RUNG, TALKED, push, retail_house
 
 EVENT, UPLOAD = "telephony/call/event", "telephony/calls/upload"
 RECORDED = attrs.evolve(TALKED, kind=ReportKind.RECORDING)
@@ -283,4 +283,3 @@ async def test_a_time_zone_that_is_none_is_an_error_of_the_settings(nursery: tri
 async def test_there_are_no_notices_outside_of_calls(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     async with retail_house(nursery) as house:
         assert await house.adapter().notify_incoming(PHONE, ("151",)) is None
-        assert BEGAN.tzinfo is not None
