@@ -22,6 +22,7 @@ _PASSED_ON = (
     *(("TrunkId", "trunk"), ("INCALL", "trunk"), ("Incall", "trunk")),
     *(("CallerIDNum", "caller"), ("ConnectedLineNum", "connected"), ("InternalCode", "internal_code")),
 )
+_PASSED_ON_KEYS = frozenset(key for key, _ in _PASSED_ON)
 
 Body = Mapping[str, Any]
 
@@ -135,9 +136,10 @@ def _time(value: object, zone: tzinfo) -> datetime | None:
 def _of_dialplan(body: Body, common: dict[str, Any]) -> dict[str, Any]:
     """The line, and the numbers that only those add who pass webhooks on; most bodies are of hosts and have none of them."""
     common["trunk"] = _text(body.get("Trunk"))
-    for key, name in _PASSED_ON:
-        if key in body:
-            common[name] = common[name] or _text(body[key]) if name == "trunk" else _phone(body[key])
+    if not _PASSED_ON_KEYS.isdisjoint(body):
+        for key, name in _PASSED_ON:
+            if key in body:
+                common[name] = common[name] or _text(body[key]) if name == "trunk" else _phone(body[key])
     return common
 
 

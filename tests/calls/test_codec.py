@@ -121,3 +121,14 @@ def test_unique_ids_are_ordered_by_creation_not_by_text() -> None:
     assert neighbour("1757840723.9", 1) == "1757840723.10"
     assert parse_unique_id("x") is None
     assert neighbour("x", 1) == ""
+
+
+def test_numbers_and_times_of_those_who_pass_webhooks_on_are_read_too() -> None:
+    body = {"CallerIDNum": "+375290001234", "ConnectedLineNum": "<unknown>", "InternalCode": 151, "INCALL": "0001363"}
+    dial = decoded("dial", body)
+    assert (dial.caller, dial.connected, dial.internal_code, dial.trunk) == ("375290001234", "", "151", "0001363")
+    assert decoded("hangup", {**body, "Trunk": "0001366"}).trunk == "0001366"
+    times = {"StartTime": "2026-11-23T08:00:05Z", "EndTime": "2026-11-23T11:00:05", "DateReceived": "2026-11-23Tomorrow"}
+    hangup = decoded("hangup", times)
+    assert hangup.start_time == hangup.end_time == datetime(2026, 11, 23, 8, 0, 5, tzinfo=UTC)
+    assert hangup.date_received is None

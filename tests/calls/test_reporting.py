@@ -152,6 +152,20 @@ def test_waiting_and_talk_of_a_live_call_are_those_of_its_telephones(name: str, 
     assert (report.waiting_seconds, report.talk_seconds) == (waiting_seconds, talk_seconds)
 
 
+@pytest.mark.parametrize("name", ["L-01", "L-16", "L-25", "L-35"])
+def test_when_the_customer_was_answered_is_right_without_the_start_or_with_a_late_hangup(name: str) -> None:
+    webhooks = next(each for each in RECORDED if each.name == name).webhooks
+    whole = told_of_recording(webhooks).hangups()[0]
+    late = [attrs.evolve(webhook, at_seconds=webhook.at_seconds + 6) if webhook.kind == "hangup" else webhook for webhook in webhooks]
+    without_start = [webhook for webhook in webhooks if webhook.kind != "start"]
+    for order in (sorted(late, key=lambda webhook: webhook.at_seconds), without_start):
+        (report,) = told_of_recording(order).hangups()
+        assert report.answered_at is not None
+        assert whole.answered_at is not None
+        assert abs(report.answered_at - whole.answered_at) <= timedelta(seconds=1)
+        assert report.duration_seconds == whole.duration_seconds
+
+
 # ---------------------------------------------------------------------- calls as we make them
 
 

@@ -13,9 +13,7 @@ RETRYABLE = (Problem.TIMEOUT, Problem.CONNECTION, Problem.SERVER_ERROR, Problem.
 
 
 def wait(problem: Problem | None, attempts: int, *, last: str = "", wish: float | None = None, jitter: float = 1.0) -> float | None:
-    return wait_seconds(
-        OutcomeClass.RETRYABLE, problem, attempts=attempts, last_problem=last, retry_after_seconds=wish, jitter=jitter
-    )
+    return wait_seconds(OutcomeClass.RETRYABLE, problem, attempts=attempts, last_problem=last, retry_after_seconds=wish, jitter=jitter)
 
 
 @pytest.mark.parametrize("problem", RETRYABLE)
