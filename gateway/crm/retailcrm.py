@@ -242,7 +242,7 @@ def retailcrm_maker(
             zone = ZoneInfo(config.timezone)
         except (KeyError, ValueError, OSError):  # as gateway.configuration meets them
             # Calls at a wrong time would stand in the history for ever; those that wait are told later.
-            raise CrmSettingsError("the enterprise's timezone must be as in Europe/Minsk") from None
+            raise CrmSettingsError("integrations.retailcrm: the enterprise's timezone must be as in Europe/Minsk") from None
         return RetailCrm(settings_of(settings), config.number, zone, http=http, limiters=limiters, clock=clock)
 
     return make

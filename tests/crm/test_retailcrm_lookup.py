@@ -176,9 +176,9 @@ async def test_a_look_up_does_not_wait_for_a_limit_beyond_its_deadline(
 def test_whatever_it_answers_no_look_up_and_no_examination_breaks(content: Any) -> None:
     async def get(path: str, query: Sequence[tuple[str, str]]) -> Said:
         await trio.lowlevel.checkpoint()
-        known = (
-            cast("dict[str, Any]", content) if isinstance(content, dict) else dict.fromkeys(("customer", "users", "pagination"), content)
-        )
+        known: dict[str, Any] = {"customer": content, "users": content, "pagination": content}
+        if isinstance(content, dict):
+            known = cast("dict[str, Any]", content)
         return Said(content=known)
 
     async def main() -> None:
