@@ -17,6 +17,7 @@ from gateway.crm.ms import ms_crm_maker
 from gateway.crm.own import own_crm_maker
 from gateway.crm.registry import Crms
 from gateway.crm.retailcrm import retailcrm_maker
+from gateway.crm.uon import uon_crm_maker
 from gateway.logs import Trace
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
@@ -97,6 +98,7 @@ async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> Asy
             {
                 CrmKind.RETAILCRM: retailcrm_maker(crm_http, limiters, wall_clock),
                 CrmKind.MS: ms_crm_maker(crm_http, limiters, wall_clock),
+                CrmKind.UON: uon_crm_maker(crm_http, limiters, wall_clock),
                 CrmKind.BITRIX24: bitrix24_maker(crm_http, limiters, store, wall_clock),
                 CrmKind.OWN: own_crm_maker(crm_http, wall_clock),
             }

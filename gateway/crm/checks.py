@@ -13,6 +13,7 @@ from gateway.crm.bitrix24_settings import check_settings as check_bitrix24
 from gateway.crm.ms_settings import check_settings as check_ms
 from gateway.crm.own import check_settings as check_own
 from gateway.crm.retailcrm_settings import check_settings as check_retailcrm
+from gateway.crm.uon_settings import check_settings as check_uon
 from gateway.tables import Errors, Table, json_problems
 
 SMART = "smart"
@@ -20,12 +21,6 @@ SMART = "smart"
 
 SettingsCheck = Callable[[Table], None]
 """Takes the keys of a table, as `Table` does: what is wrong goes to the errors of the table, without secrets."""
-
-
-def _check_enabled_only(table: Table) -> None:
-    """For CRMs without an adapter: their other settings are kept as given."""
-    table.boolean("enabled", default=False)
-    table.asked.update(table.values)
 
 
 def _check_smart(table: Table) -> None:
@@ -38,7 +33,7 @@ CHECKS: Mapping[str, SettingsCheck] = MappingProxyType(
     {
         CrmKind.RETAILCRM: check_retailcrm,
         CrmKind.MS: check_ms,
-        CrmKind.UON: _check_enabled_only,
+        CrmKind.UON: check_uon,
         CrmKind.BITRIX24: check_bitrix24,
         CrmKind.OWN: check_own,
         SMART: _check_smart,
