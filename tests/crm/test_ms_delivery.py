@@ -49,7 +49,7 @@ def facts(world: World) -> dict[str, Any]:
     }
 
 
-ENDED = {
+ENDED: dict[str, Any] = {
     "id": "1759310248.0",
     "number": "+375290001234",
     "in": True,
