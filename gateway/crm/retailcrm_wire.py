@@ -85,10 +85,13 @@ def _type_of(report: CallReport) -> str:
 
 
 def _seconds_of(report: CallReport) -> tuple[int | None, int | None]:
-    """Talk and waiting. Where nothing tells them apart, the whole length counts as talk."""
+    """What goes as duration and as waiting: talk and waiting where they are told apart; the whole length as duration where they are not.
+
+    A call that nobody answered has its whole length as both: how long the customer held on is what one wants to know of it.
+    """
     whole, talked, waited = report.duration_seconds, report.talk_seconds, report.waiting_seconds
     if not report.answered:
-        return 0, waited if waited is not None else whole
+        return (whole if whole is not None else waited or 0), waited if waited is not None else whole
     if talked is not None or waited is None:
         return (talked, waited) if talked is not None else (whole, None)
     return (max(whole - waited, 0), waited) if whole is not None else (None, waited)

@@ -70,16 +70,16 @@ def test_live_events_name_everybody_who_rings_and_at_the_end_the_one_who_talked(
                 "recordUrl": "https://gateway.example/recordings/file/1",
             },
         ),
-        (MISSED, {"result": "no answer", "duration": 0, "durationWaiting": 20}),
+        (MISSED, {"result": "no answer", "duration": 20, "durationWaiting": 20}),
         (
             attrs.evolve(MISSED, busy=True, **OUTGOING),
-            {"type": "out", "result": "busy", "duration": 0, "durationWaiting": 20, "userId": 27},
+            {"type": "out", "result": "busy", "duration": 20, "durationWaiting": 20, "userId": 27},
         ),
         (
             attrs.evolve(MISSED, extensions=("153",), extension="153", phone=""),
-            {"phone": "000", "result": "no answer", "duration": 0, "durationWaiting": 20, "code": "153"},
+            {"phone": "000", "result": "no answer", "duration": 20, "durationWaiting": 20, "code": "153"},
         ),
-        (attrs.evolve(MISSED, waiting_seconds=None), {"result": "no answer", "duration": 0, "durationWaiting": 20}),
+        (attrs.evolve(MISSED, waiting_seconds=None), {"result": "no answer", "duration": 20, "durationWaiting": 20}),
         (attrs.evolve(MISSED, waiting_seconds=None, duration_seconds=None), {"result": "no answer", "duration": 0}),
         # Recovered: nothing is known of bridges, so the whole length counts.
         (
