@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import attrs
 
 from gateway.calls.record import CallRecord
+from gateway.calls.recording import RecordedCall, Recording
 from gateway.calls.report import CallReport, ReportKind
 
 
@@ -123,6 +124,7 @@ class Attempt:
     """One try of a push and what it makes of its row, together with its row in `integration_logs`.
 
     `state` and `next_at` are the row's from now on; `memory` is merged over what it has. `request` and `response` are JSON values.
+    `recording_url`: what the report said that was sent; a recording that became known meanwhile is then still to be told.
     """
 
     key: PushKey
@@ -137,6 +139,7 @@ class Attempt:
     request: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     response: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     memory: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    recording_url: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -360,6 +363,11 @@ class Store(Protocol):
     async def dead_pushes(self, enterprise_number: str, *, limit: int) -> Sequence[Push]: ...
     async def revive_pushes(self, enterprise_number: str, *, at: datetime) -> Sequence[PushKey]: ...
     async def integration_logs(self, enterprise_number: str, *, limit: int) -> Sequence[IntegrationLog]: ...
+
+    # recordings
+    async def accept_recording(self, enterprise_number: str, recording: Recording) -> Sequence[PushKey]: ...
+    async def untold_recordings(self, *, since: datetime, after: RecordedCall | None, limit: int) -> Sequence[RecordedCall]: ...
+    async def recordings_of(self, enterprise_number: str, call_ids: Sequence[int]) -> Mapping[int, str]: ...
 
     # tokens of CRMs that are renewed by using them up: the last kept by account; kept only if the serial number is higher
     async def crm_tokens(self, account: str) -> Mapping[str, Any] | None: ...

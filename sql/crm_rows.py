@@ -278,6 +278,7 @@ def attempt_arguments(attempt: Attempt) -> tuple[object, ...]:
         logged_document(attempt.request),
         logged_document(attempt.response),
         status_of(attempt),
+        clean_text(attempt.recording_url),
     )
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from gateway.calls.recording import RecordedCall, Recording, recording_address
 from gateway.ports import Attempt, Customer, IntegrationLog, NamedCustomer, Owed, Push, PushKey
 from sql import crm_rows
-from sql.arrays import text_array
+from sql.arrays import number_array, text_array
 from sql.documents import document
 from sql.pool import Pool
 from sql.query_files import load_queries
@@ -91,6 +92,33 @@ class CrmStore:
     async def keep_crm_tokens(self, account: str, serial: int, tokens: Mapping[str, Any]) -> None:
         """Keep these unless some with the same or a higher serial number are there."""
         await self._pool.execute(self._sql["keep_crm_tokens"], clean_key(account), serial, document(tokens))
+
+    # recordings
+
+    async def accept_recording(self, enterprise_number: str, recording: Recording) -> Sequence[PushKey]:
+        """What of the call's pushes got the link, or was added for it, in order; nothing when all have it, or when it is no address."""
+        number = clean_key(enterprise_number)
+        async with self._pool.acquire() as connection, connection.transaction():
+            found = await connection.fetchrow(
+                self._sql["recorded_call"], number, recording.call_id, clean_key(recording.unique_id) if not recording.call_id else ""
+            )
+            address = recording_address(recording.url or (found["record_url"] if found else ""))
+            if found is None or not address:
+                return []
+            await connection.execute(self._sql["record_url"], number, found["call_id"], address)
+            changed = await connection.fetch(self._sql["owe_recording"], number, found["call_id"], address)
+        return [crm_rows.push_key(row) for row in changed]
+
+    async def untold_recordings(self, *, since: datetime, after: RecordedCall | None, limit: int) -> Sequence[RecordedCall]:
+        """The next page, by enterprise and call, of calls since then with a link that some CRM is not to hear of yet."""
+        number, call_id = (after.enterprise_number, after.call_id) if after else _BEGINNING[:2]
+        found = await self._pool.fetch(self._sql["untold_recordings"], since, number, call_id, limit)
+        return [RecordedCall(row["enterprise_number"], row["call_id"]) for row in found]
+
+    async def recordings_of(self, enterprise_number: str, call_ids: Sequence[int]) -> Mapping[int, str]:
+        """The links of those of these calls that have one."""
+        found = await self._pool.fetch(self._sql["recordings_of"], clean_key(enterprise_number), number_array(call_ids))
+        return {row["call_id"]: address for row in found if (address := recording_address(row["record_url"]))}
 
     # customers
 

@@ -40,6 +40,10 @@ class House(Protocol):
         """Put any JSON into `crm_outbox.report`."""
         ...
 
+    async def put_record_url(self, enterprise_number: str, call_id: int, text: str) -> None:
+        """Put any text into `calls.record_url` of a finished call."""
+        ...
+
     async def put_integrations(self, enterprise_number: str, text: str) -> None:
         """Put any JSON into `enterprises.integrations_config`."""
         ...
@@ -71,6 +75,10 @@ class MemoryHouse:
     async def put_report(self, key: PushKey, text: str) -> None:
         """As House says."""
         self.store.put_report(key, text)
+
+    async def put_record_url(self, enterprise_number: str, call_id: int, text: str) -> None:
+        """As House says."""
+        self.store.record_urls[enterprise_number, call_id] = text
 
     async def put_integrations(self, enterprise_number: str, text: str) -> None:
         """As House says."""
@@ -122,6 +130,12 @@ class PostgresHouse:
             key.call_id,
             key.crm,
             str(key.kind),
+        )
+
+    async def put_record_url(self, enterprise_number: str, call_id: int, text: str) -> None:
+        """As House says."""
+        await self.pool.execute(
+            "update calls set record_url = $1 where enterprise_number = $2 and call_id = $3", text, enterprise_number, call_id
         )
 
     async def put_integrations(self, enterprise_number: str, text: str) -> None:

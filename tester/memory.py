@@ -8,14 +8,15 @@ runs without one, so a cancelled call has either happened or not.
 import json
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import attrs
 
 from gateway.calls.record import CallRecord
+from gateway.calls.recording import RecordedCall, Recording, recording_address
 from gateway.errors import StoreRejected
-from gateway.ports import Appended, IncomingEvent, Shown, Step, StoredEvent
+from gateway.ports import Appended, IncomingEvent, PushKey, Shown, Step, StoredEvent
 from sql import rows
 from sql.texts import clean_key, clean_reason, clean_text, is_text
 from tester.memory_outbox import MemoryOutbox
@@ -61,6 +62,8 @@ class MemoryStore(MemoryOutbox):
         self._live: dict[str, _Ids] = {}
         # By enterprise and call, then by bot id and chat.
         self._messages: dict[tuple[str, int], dict[tuple[str, int], Shown]] = {}
+        # `calls.record_url`, by enterprise and call. Whoever puts something in does what psql does.
+        self.record_urls: dict[tuple[str, int], str] = {}
 
     # looking in
 
@@ -190,8 +193,10 @@ class MemoryStore(MemoryOutbox):
                 self._assign(event_id, survivor)
             self._live.get(number, {}).pop(absorbed, None)
             record = self._take_record(number, absorbed)
+            address = self.record_urls.pop((number, absorbed), "")
             if record is not None and (number, survivor) not in self._records:
                 self._put_record(number, attrs.evolve(record, call_id=survivor))
+                self.record_urls[number, survivor] = address
         self._merge_pushes(number, survivors)
 
     async def live_events(self, enterprise_number: str) -> Sequence[StoredEvent]:
@@ -226,6 +231,44 @@ class MemoryStore(MemoryOutbox):
         found = [record for (owner, _), record in self._records.items() if owner == number]
         found.sort(key=lambda record: (record.date_received, record.call_id), reverse=True)
         return self._answered(found[:limit])
+
+    # recordings
+
+    async def accept_recording(self, enterprise_number: str, recording: Recording) -> Sequence[PushKey]:
+        """What has changed of the call's pushes."""
+        await self._entered()
+        number, unique_id = clean_key(enterprise_number), clean_key(recording.unique_id)
+        call_id = recording.call_id or self._recorded_call(number, unique_id)
+        address = recording_address(recording.url or (self.record_urls.get((number, call_id), "") if call_id else ""))
+        if not call_id or not address:
+            return self._answered([])
+        if (number, call_id) in self._records:
+            self.record_urls[number, call_id] = address
+        return self._answered(self._owe_recording(number, call_id, address))
+
+    def _recorded_call(self, number: str, unique_id: str) -> int | None:
+        if not unique_id:
+            return None
+        finished = [call_id for (owner, call_id), record in self._records.items() if owner == number and record.unique_id == unique_id]
+        return self._logged_call_id(number, unique_id) or max(finished, default=None) or self._call_of_outside(number, unique_id)
+
+    async def untold_recordings(self, *, since: datetime, after: RecordedCall | None, limit: int) -> Sequence[RecordedCall]:
+        """By enterprise and call."""
+        await self._entered()
+        found = sorted(
+            key
+            for key, address in self.record_urls.items()
+            if address and key in self._records and self._records[key].date_received >= since and self._is_untold(*key)
+        )
+        beginning = (after.enterprise_number, after.call_id) if after else ("", -1)
+        return self._answered([RecordedCall(*key) for key in found if key > beginning][:limit])
+
+    async def recordings_of(self, enterprise_number: str, call_ids: Sequence[int]) -> Mapping[int, str]:
+        """By call."""
+        await self._entered()
+        number = clean_key(enterprise_number)
+        found = {call_id: recording_address(self.record_urls.get((number, call_id), "")) for call_id in call_ids}
+        return self._answered({call_id: address for call_id, address in found.items() if address})
 
     # what was shown to whom
 

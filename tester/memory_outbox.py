@@ -17,6 +17,9 @@ from sql.texts import clean_key
 from tester.memory_customers import MemoryCustomers
 from tester.memory_subscribers import utc_now
 
+# As sql/queries/recordings.sql has it.
+_MAYBE_DONE = "maybe_done_hangup"
+
 
 @attrs.define(kw_only=True)
 class _PushRow:
@@ -75,7 +78,8 @@ class MemoryOutbox(MemoryCustomers):
                 self._put_push(key, row)
                 fresh.append(key)
             elif refresh and row.state is PushState.PENDING and not one["synthetic"]:
-                row.report = report
+                known = _recording_in(row.report)
+                row.report = report if _recording_in(report) or not known else _with(report, recording_url=known)
         return sorted(fresh, key=_place)
 
     def _put_push(self, key: PushKey, row: _PushRow) -> None:
@@ -188,7 +192,8 @@ class MemoryOutbox(MemoryCustomers):
         row = self._pushes[found] if found else None
         if row is not None and row.attempted_at == at:
             return self._answered(None)
-        if row is not None and row.state is PushState.PENDING:
+        if found is not None and row is not None and row.state is PushState.PENDING:
+            self._tell_later(found, row, attempt)
             row.state, row.next_at, row.attempted_at = attempt.state, attempt.next_at.astimezone(UTC), at
             row.attempts += 1
             row.memory = {**row.memory, **json.loads(document(attempt.memory))}
@@ -207,6 +212,47 @@ class MemoryOutbox(MemoryCustomers):
             )
         )
         return self._answered(None)
+
+    def _tell_later(self, key: PushKey, row: _PushRow, attempt: Attempt) -> None:
+        """The recording of a call, when the CRM has, or may have, the end without it."""
+        known = _recording_in(row.report)
+        may_have_it = attempt.state is PushState.DONE or attempt.memory.get(_MAYBE_DONE) is True
+        if key.kind is ReportKind.HANGUP and known and known != attempt.recording_url and may_have_it:
+            self._add_recording(key, row, known)
+            row.report = _with(row.report, recording_url=attempt.recording_url)
+
+    def _add_recording(self, ended: PushKey, row: _PushRow, address: str) -> list[PushKey]:
+        key, at = attrs.evolve(ended, kind=ReportKind.RECORDING), self._now()
+        if key in self._pushes or self._same_call(key, row.unique_id) is not None:
+            return []
+        report = _with(row.report, kind=str(ReportKind.RECORDING), recording_url=address)
+        added = _PushRow(push_id=f"msg_{uuid.uuid4().hex}", unique_id=row.unique_id, report=report, next_at=at, created_at=at)
+        self._put_push(key, added)
+        return [key]
+
+    def _owe_recording(self, number: str, call_id: int, address: str) -> list[PushKey]:
+        """The reports of the end take the link where the CRM cannot have them yet; otherwise it is told by itself."""
+        changed: list[PushKey] = []
+        for key, row in list(self._pushes.items()):
+            if (key.enterprise_number, key.call_id) != (number, call_id) or not isinstance(json.loads(row.report), dict):
+                continue
+            is_untold = row.state is not PushState.DONE and row.memory.get(_MAYBE_DONE) is not True
+            is_renewed = key.kind is ReportKind.RECORDING and row.state is PushState.PENDING
+            if key.kind is ReportKind.DIAL or _recording_in(row.report) == address:
+                continue
+            if is_renewed or (key.kind is ReportKind.HANGUP and is_untold):
+                row.report = _with(row.report, recording_url=address)
+                changed.append(key)
+            elif key.kind is ReportKind.HANGUP:
+                changed += self._add_recording(key, row, address)
+        return sorted(changed, key=_place)
+
+    def _is_untold(self, number: str, call_id: int) -> bool:
+        """Whether some CRM has, or is to have, the end of the call without its recording."""
+        ends = (key for key in self._pushes if (key.enterprise_number, key.call_id, key.kind) == (number, call_id, ReportKind.HANGUP))
+        return any(
+            not _recording_in(self._pushes[key].report) and attrs.evolve(key, kind=ReportKind.RECORDING) not in self._pushes for key in ends
+        )
 
     async def dead_pushes(self, enterprise_number: str, *, limit: int) -> Sequence[Push]:
         """The newest first."""
@@ -267,6 +313,16 @@ class MemoryOutbox(MemoryCustomers):
 def _place(key: PushKey) -> tuple[str, int, str, str]:
     """Where a push stands in the order of all: the dial before the hangup."""
     return key.enterprise_number, key.call_id, key.crm, str(key.kind)
+
+
+def _recording_in(report: str) -> str:
+    found = json.loads(report)
+    address = found.get("recording_url") if isinstance(found, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return address if isinstance(address, str) else ""
+
+
+def _with(report: str, **changes: str) -> str:
+    return json.dumps({**json.loads(report), **changes}, ensure_ascii=False)
 
 
 def _clean(key: PushKey) -> PushKey:

@@ -137,6 +137,7 @@ async def _try(room: ChainRoom, desk: Desk, chain: ChainKey, push: Push) -> floa
         request=outcome.request,
         response=outcome.response,
         memory={**outcome.memory, **_mark_of(push, outcome)},
+        recording_url=push.report.recording_url,
     )
     is_recorded = False
     with trio.move_on_after(RECORD_SECONDS, shield=True) as scope:

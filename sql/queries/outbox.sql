@@ -6,7 +6,7 @@ select pg_advisory_xact_lock(hashtext('crm_outbox'), hashtext($1::text))
 
 -- name: owe
 -- Rows for what is owed ($2, a JSON array; see sql.crm_rows.owed_json), unless the call or the UniqueId has one of this CRM and kind; one
--- that is pending takes the report then ($3), but not one that was made up. Returns the new keys.
+-- that is pending takes the report then ($3), but not one that was made up; a recording that is known stays. Returns the new keys.
 -- A report from outside (call_id 0) gets the call of its UniqueId; else an id out of the sequence of events, which no event will have.
 -- Locks: the rows written; a concurrent insert of the same key is waited for and then counts as there.
 -- Indexes: crm_outbox_pkey, crm_outbox_unique_id, call_events_once, call_events_channel.
@@ -47,7 +47,11 @@ with given as materialized (
         limit 1
     ) as p
 ), refreshed as (
-    update crm_outbox o set report = p.report
+    update crm_outbox o set report = p.report || case
+        when coalesce(p.report ->> 'recording_url', '') = '' and o.report ->> 'recording_url' <> ''
+        then jsonb_build_object('recording_url', o.report -> 'recording_url')
+        else '{}'
+    end
     from present p
     where $3::boolean and not p.synthetic and o.state = 'pending'
         and o.enterprise_number = $1::text and o.call_id = p.call_id and o.crm = p.crm and o.kind = p.kind
@@ -132,8 +136,10 @@ where push_id = any($1::text[]) and state = 'pending'
 
 -- name: record_attempt
 -- What became of a try: the push, if it is pending still, and the row of the log. The same attempt ($5) recorded again changes nothing.
+-- A report of the end may have got its recording while the CRM was told without it ($18: the link that it was told): if the CRM has that report
+-- now, or may have it, the recording becomes a report of its own.
 -- By push_id, which no merger changes while its lock is waited for.
--- Locks: the push, the inserted row. Indexes: crm_outbox_pkey, crm_outbox_former, crm_outbox_push_id_key.
+-- Locks: the push, the inserted rows. Indexes: crm_outbox_pkey, crm_outbox_former, crm_outbox_push_id_key.
 with target as materialized (
     select s.push_id, s.attempted_at from (
         select o.push_id, o.attempted_at, 1 as rank from crm_outbox o
@@ -145,8 +151,26 @@ with target as materialized (
     ) as s
     order by s.rank
     limit 1
+), late as materialized (
+    select o.push_id, o.enterprise_number, o.call_id, o.crm, o.unique_id, o.report
+    from target t
+    join crm_outbox o on o.push_id = t.push_id
+    where $4::text = 'hangup' and o.state = 'pending' and o.attempted_at is distinct from $5::timestamptz
+        and o.report ->> 'recording_url' <> '' and o.report ->> 'recording_url' <> $18::text
+        and ($6::text = 'done' or $13::jsonb -> 'maybe_done_hangup' = 'true')
+    for update of o
+), told_later as (
+    insert into crm_outbox (enterprise_number, call_id, crm, kind, unique_id, report)
+    select l.enterprise_number, l.call_id, l.crm, 'recording', l.unique_id, l.report || '{"kind": "recording"}'
+    from late l
+    on conflict do nothing
 ), updated as (
     update crm_outbox o set
+        report = case
+            when exists (select from late l where l.push_id = o.push_id)
+            then o.report || jsonb_build_object('recording_url', $18::text)
+            else o.report
+        end,
         state = $6::text, next_at = $7::timestamptz, attempts = o.attempts + 1, attempted_at = $5::timestamptz,
         outcome = $8::text, problem = $9::text, fault = $10::text, reason = $11::text, advice = $12::text,
         memory = case when jsonb_typeof(o.memory) = 'object' then o.memory else '{}' end || $13::jsonb

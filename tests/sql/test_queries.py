@@ -40,7 +40,7 @@ FREQUENT = (
     "append_events", "first_events", "unprocessed_events", "commit_step", "merge_events", "merge_records", "live_events", "call_id_of",
     "events_of_call", "newest_calls", "recipients", "shown_of_calls", "record_shown", "redeem_invite", "subscription_status",
     "record_calls", "owe", "merge_pushes", "push_of", "pending_pushes", "record_attempt", "bury_pushes", "dead_pushes", "revive_pushes",
-    "integration_logs", "customer", "name_customer",
+    "integration_logs", "customer", "name_customer", "recorded_call", "record_url", "owe_recording", "recordings_of",
 )  # fmt: skip
 
 
