@@ -53,12 +53,20 @@ class Listener:
         self._is_stale = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """For ever. Started once the configuration has been read for the first time."""
+        """For ever. Started once the configuration has been read for the first time.
+
+        Raises: `StoreRejected`, if even that first reading is refused: there is nothing yet to go on with.
+        """
         failures = 0
+        is_started = False
         while True:
             try:
                 async with self._notices() as notices:
-                    await self.refresh()
+                    if is_started:
+                        await self._refresh_if_possible()
+                    else:
+                        await self.refresh()
+                        is_started = True
                     for call in self._on_connect:
                         call()
                     task_status.started()
@@ -78,6 +86,13 @@ class Listener:
         await self._configurations.refresh()
         for call in self._on_refresh:
             call()
+
+    async def _refresh_if_possible(self) -> None:
+        """As `refresh`; what is known stays when the database refuses to say it, until the next round (`keep_fresh`)."""
+        try:
+            await self.refresh()
+        except StoreRejected as exc:
+            log.error("the configuration cannot be read, what is known of it stays: %s", exc)
 
     async def _follow(self, notices: AsyncIterable[str]) -> None:
         """Loading a file of many enterprises gives a notice for each: while one reading runs they gather, each enterprise once."""
@@ -105,7 +120,7 @@ class Listener:
             self._is_stale = trio.Event()
             changed, self._changed = self._changed, set()
             if "" in changed:
-                await self._patience.with_store("configuration", self.refresh)
+                await self._patience.with_store("configuration", self._refresh_if_possible)
                 continue
             for number in sorted(changed):
                 await self._reload(number)

@@ -65,12 +65,15 @@ class Reads(MemoryStore):
 
     asked: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]])
     refused: str = ""
+    refuses_all: bool = False
 
     def __attrs_pre_init__(self) -> None:
         super().__init__()
 
     async def enterprises(self) -> Sequence[EnterpriseConfig]:
         self.asked.append((trio.current_time(), "*"))
+        if self.refuses_all:
+            raise StoreRejected("no table of enterprises")
         return await super().enterprises()
 
     async def enterprises_by_key(self, key: str) -> Sequence[EnterpriseConfig]:
@@ -197,6 +200,56 @@ async def test_a_reload_waits_for_the_store_and_notices_that_cannot_be_followed_
     await trio.sleep(6)
     assert post.directory.enterprises == (JUNE, MAY)
     assert len(expected_errors.claim("cannot be followed")) == 1
+
+
+async def test_a_reading_of_everything_that_is_refused_ends_nothing_and_is_made_again_by_the_round(
+    post: Post, autojump_clock: MockClock, expected_errors: Claims
+) -> None:
+    post.store.taken()
+    post.store.refuses_all = True
+    post.wire.tell("")
+    await trio.sleep(1)
+    assert post.store.taken() == ["*"]
+    assert post.directory.enterprises == (JUNE,)
+    assert post.told == ["all", "connected"]
+    assert len(expected_errors.claim("what is known of it stays")) == 1
+    post.store.refuses_all = False
+    await post.store.upsert_enterprises([MAY])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: keep_fresh(post.listener.refresh, jitter=lambda: 1.0))
+        await trio.sleep(301)
+        nursery.cancel_scope.cancel()
+    assert post.directory.enterprises == (JUNE, MAY)
+    # Notices are followed as before.
+    post.wire.tell("0368")
+    await trio.sleep(1)
+    assert post.told[-1] == "0368"
+
+
+async def test_a_refused_reading_after_a_lost_connection_leaves_the_notices_heard(
+    post: Post, autojump_clock: MockClock, expected_errors: Claims
+) -> None:
+    post.wire.broken = True
+    post.wire.tell("0367")
+    await trio.sleep(10)
+    post.store.refuses_all = True
+    post.wire.broken = False
+    await trio.sleep(10)
+    assert len(expected_errors.claim("what is known of it stays")) == 1
+    assert post.told == ["all", "connected", "connected"]
+    await post.store.upsert_enterprises([MAY])
+    post.wire.tell("0368")
+    await trio.sleep(1)
+    assert post.directory.enterprises == (JUNE, MAY)
+
+
+async def test_a_first_reading_that_is_refused_ends_the_start(autojump_clock: MockClock) -> None:
+    store = Reads()
+    store.refuses_all = True
+    configurations = Configurations(Directory(), load_all=store.enterprises, load_by_key=store.enterprises_by_key, wall_clock=lambda: NOON)
+    listener = Listener(configurations=configurations, notices=Wire().notices, patience=Patience(jitter=lambda: 1.0))
+    with pytest.raises(StoreRejected):
+        await listener.run()
 
 
 def test_rounds_are_240_to_300_seconds_apart() -> None:
