@@ -27,6 +27,8 @@ OPERATION_LIMIT_SECONDS = 60.0
 # The whole portal is stopped, and no document says for how long.
 OVERLOAD_SECONDS = 300.0
 _LONGEST_TEXT = 300
+# What is shorter is no secret and may be part of anything.
+_SHORTEST_BLANKED = 6
 
 
 class Refusal(Enum):
@@ -72,6 +74,18 @@ class B24Trouble(GatewayError):
         self.is_ambiguous = is_ambiguous
         self.retry_after_seconds = retry_after_seconds
         self.pause_seconds = pause_seconds
+
+    def without(self, secrets: tuple[str, ...]) -> "B24Trouble":
+        """The same, with these blanked in its text; a new one, which has not been raised yet."""
+        return B24Trouble(
+            self.problem,
+            shown_without(str(self), secrets),
+            code=self.code,
+            refusal=self.refusal,
+            is_ambiguous=self.is_ambiguous,
+            retry_after_seconds=self.retry_after_seconds,
+            pause_seconds=self.pause_seconds,
+        )
 
     @property
     def advice(self) -> Advice:
@@ -313,6 +327,13 @@ def _reset_seconds(content: Mapping[str, Any], now: datetime) -> float | None:
     block: Any = content.get("time")
     moment = whole(cast("Mapping[str, Any]", block).get("operating_reset_at")) if isinstance(block, Mapping) else None
     return max(0.0, moment - now.timestamp()) if moment is not None and moment < 10**11 else None
+
+
+def shown_without(text: str, secrets: tuple[str, ...]) -> str:
+    """The text with these blanked, the longest first: one may be part of another."""
+    for secret in sorted({secret for secret in secrets if len(secret) >= _SHORTEST_BLANKED}, key=len, reverse=True):
+        text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
+    return text
 
 
 def _line(value: Any) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 import attrs
 
 from gateway.crm.base import CrmKind, Problem
-from gateway.crm.bitrix24_answers import B24Answer, B24Trouble, Refusal, answer_of, trouble_of
+from gateway.crm.bitrix24_answers import B24Answer, B24Trouble, Refusal, answer_of, shown_without, trouble_of
 from gateway.crm.bitrix24_settings import Application, B24Settings, Webhook
-from gateway.crm.bitrix24_tokens import Session, Sessions, shown_without
+from gateway.crm.bitrix24_tokens import Session, Sessions
 from gateway.crm.http import CrmHttp, CrmTrouble, json_request
 from gateway.crm.limits import Bucket, Limiter, Limiters, LimitReached, Places
 
@@ -127,7 +127,7 @@ class Portal:
         if trouble.pause_seconds:
             # The bucket is the portal's: whoever else waits for it would only make it longer.
             self.limiter.pause(trouble.pause_seconds)
-        raise _without(trouble, secrets)
+        raise trouble.without(secrets)
 
     @property
     def _middle(self) -> str:
@@ -157,15 +157,3 @@ def _noted(answer: B24Answer, secrets: tuple[str, ...]) -> Any:
     if answer.flaw:
         noted["flaw"] = answer.flaw
     return noted
-
-
-def _without(trouble: B24Trouble, secrets: tuple[str, ...]) -> B24Trouble:
-    return B24Trouble(
-        trouble.problem,
-        shown_without(str(trouble), secrets),
-        code=trouble.code,
-        refusal=trouble.refusal,
-        is_ambiguous=trouble.is_ambiguous,
-        retry_after_seconds=trouble.retry_after_seconds,
-        pause_seconds=trouble.pause_seconds,
-    )

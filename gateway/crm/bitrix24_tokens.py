@@ -12,7 +12,6 @@ What remains is the moment between the vendor's commit and ours: a process that 
 `invalid_grant` says what to do.
 """
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -34,12 +33,14 @@ log = logging.getLogger(__name__)
 RENEWAL_SECONDS = 10.0
 KEEP_SECONDS = 5.0
 KEEP_AGAIN_SECONDS = 0.5
+# Another process may be renewing at this very moment: so often its tokens are looked for, and then nobody asks again for so long.
+LOOKS_FOR_OTHERS = 3
+LOOK_SECONDS = 0.5
+REFUSED_SECONDS = 60.0
 # A token that is about to expire may expire on its way.
 EARLY_SECONDS = 60.0
 # B24 REST, OAuth: an hour, where the answer does not say.
 ACCESS_SECONDS = 3600
-# What is shorter is no secret and may be part of anything.
-_SHORTEST_BLANKED = 6
 
 
 class TokenStore(Protocol):
@@ -89,6 +90,9 @@ class Session:
         self._account = account_of(application)
         self._tokens = Tokens(serial=0, refresh_token=application.refresh_token)
         self._is_kept = True
+        # What the authorization server says of the refresh token, and until when (Trio's clock) it is believed.
+        self._refusal: B24Trouble | None = None
+        self._refused_until = 0.0
         self._lock = trio.Lock()
 
     def __repr__(self) -> str:
@@ -116,6 +120,8 @@ class Session:
             if not self._tokens.is_good(now=self._clock(), refused=refused):
                 await self._adopt()
                 if not self._tokens.is_good(now=self._clock(), refused=refused):
+                    if self._refusal is not None and trio.current_time() < self._refused_until:
+                        raise self._refusal.without(())
                     await self._renew()
             return self._tokens.access_token
 
@@ -138,15 +144,22 @@ class Session:
         read = answer_of(answer)
         issued = issued_of(read.content or {}, used.serial + 1, self._clock()) if answer.status // 100 == 2 else None
         if issued is None:
-            trouble = trouble_of(read, now=self._clock())
-            if trouble.refusal is Refusal.GRANT:
-                # Another process may have been quicker.
-                await self._adopt()
-                if self._tokens.serial > used.serial:
-                    return
+            trouble = trouble_of(read, now=self._clock()).without(self.secrets)
+            if trouble.refusal is Refusal.GRANT and await self._is_renewed_by_another(used):
+                return
+            if trouble.refusal in (Refusal.GRANT, Refusal.APPLICATION):
+                self._refusal, self._refused_until = trouble, trio.current_time() + REFUSED_SECONDS
             raise trouble
         self._tokens, self._is_kept = issued, False
         await self._keep(seconds=KEEP_SECONDS)
+
+    async def _is_renewed_by_another(self, used: Tokens) -> bool:
+        for look in range(LOOKS_FOR_OTHERS):
+            await trio.sleep(LOOK_SECONDS if look else 0.0)
+            await self._adopt()
+            if self._tokens.serial > used.serial:
+                return True
+        return False
 
     async def _ask(self, refresh_token: str) -> HttpAnswer | B24Trouble:
         application = self._application
@@ -229,13 +242,6 @@ def tokens_of(document: Mapping[str, Any] | None) -> Tokens | None:
     if expires_at is not None and expires_at.tzinfo is None:
         expires_at = None
     return Tokens(serial=serial, refresh_token=refresh_token, access_token=access_token, expires_at=expires_at)
-
-
-def shown_without(text: str, secrets: tuple[str, ...]) -> str:
-    """The text with these blanked, the longest first: one may be part of another."""
-    for secret in sorted({secret for secret in secrets if len(secret) >= _SHORTEST_BLANKED}, key=len, reverse=True):
-        text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
-    return text
 
 
 def object_of(value: Any) -> Mapping[str, Any]:

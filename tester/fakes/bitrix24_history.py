@@ -1,4 +1,4 @@
-"""The history of calls of a Bitrix24 portal: those that are finished. Source: the vendor's REST documentation of `voximplant.statistic.get`."""
+"""The history of calls of a Bitrix24 portal: those that are finished. Source: the vendor's documentation of `voximplant.statistic.get`."""
 
 from collections.abc import Mapping
 from typing import Any, cast
