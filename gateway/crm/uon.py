@@ -37,8 +37,9 @@ logger = logging.getLogger(__name__)
 
 # U-ON takes 10 requests in a second of one key; others may use the key too.
 RULES = (Window(6, 1.0),)
-# After a 429, which does not say how long to wait.
+# After a 429, which does not say how long to wait; were it to say so, at most so long.
 PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
 # The caller's deadline would take along what was done until then, so a push ends by itself a little before it.
 MARGIN_SECONDS = 0.1
 # Of the time for a dial, for asking who calls.
@@ -186,8 +187,7 @@ class UonCrm:
             if said.is_empty:
                 search.nothing()
             elif said.problem is not None:
-                # Nothing was done by this question.
-                return attrs.evolve(attrs.evolve(said, is_ambiguous=False).failure("reading the history"), response=said.kept)
+                return _unread(said)
             else:
                 search.take(said.content)
         if search.found_id:
@@ -273,8 +273,17 @@ class UonCrm:
             return Said(problem=exc.problem, reason=str(exc), is_ambiguous=exc.is_ambiguous)
         said = said_of(answer, self._settings, now=self._clock())
         if said.problem is Problem.RATE_LIMIT:
-            places.pause(max(said.retry_after_seconds or 0.0, PAUSE_SECONDS))
+            places.pause(min(max(said.retry_after_seconds or 0.0, PAUSE_SECONDS), LONGEST_PAUSE_SECONDS))
         return said
+
+
+def _unread(said: Said) -> Outcome:
+    # Nothing was done by the question.
+    outcome = attrs.evolve(said, is_ambiguous=False).failure("reading the history")
+    if said.problem is Problem.UNAUTHORIZED:
+        advice = "The key must be allowed GET too: whether the call is in the history already has to be read. Then revive what is dead."
+        outcome = attrs.evolve(outcome, advice=advice)
+    return attrs.evolve(outcome, response=said.kept)
 
 
 def _end_of_push() -> float:
