@@ -3,8 +3,11 @@
 Two caches. `profiles` holds what was found, wherever. `answers` holds what the CRM said, so that a name and the person responsible cost one
 question, and so that it is known what has still to be written down. Whoever asks waits; the loads belong to `Customers.run`.
 
+A profile is held for 90 seconds and not a moment longer: the database is near, and a name that was corrected there by hand is to be seen.
+
 The CRM is asked for a name at most once a day: what it said is kept in the database (`Customers.take_named`), and an older name is served
-while the CRM is asked again. A name that was put into the database by hand has no source and stands: nobody is asked.
+while the CRM is asked again. Until it is written down there, what the CRM said stands here in the same way. A name that was put into the
+database by hand has no source and stands: nobody is asked for it, and what a CRM says of its number all the same is not written down.
 """
 
 from collections import OrderedDict
@@ -22,8 +25,6 @@ from gateway.errors import GatewayError
 from gateway.ports import Customer, CustomerProfile, EnterpriseConfig, NamedCustomer
 
 TTL_SECONDS = 90.0
-# After that a name is not served any more before it has been looked up again.
-STALE_SECONDS = 3600.0
 FAILED_SECONDS = 5.0
 RENEW_AFTER = timedelta(days=1)
 # A profile is 1 KB, with the CRM's record some more (the cleaning bounds it): 5,000 profiles are 5 to 80 MB.
@@ -96,10 +97,10 @@ class Customers:
         self._on_failure = on_failure
         self._clock = clock
         self._profiles: Cache[_Key, CustomerProfile] = Cache(
-            "customers", self._load_profile, lifetimes=self._lifetimes(STALE_SECONDS, 2 * timeout_seconds), max_items=MAX_ITEMS, clock=clock
+            "customers", self._load_profile, lifetimes=self._lifetimes(2 * timeout_seconds), max_items=MAX_ITEMS, clock=clock
         )
         self._answers: Cache[_Key, CustomerProfile] = Cache(
-            "CRM answers", self._load_answer, lifetimes=self._lifetimes(0.0, timeout_seconds), max_items=MAX_ITEMS, clock=clock
+            "CRM answers", self._load_answer, lifetimes=self._lifetimes(timeout_seconds), max_items=MAX_ITEMS, clock=clock
         )
         # One for each enterprise that was asked for.
         self._enterprises: dict[str, _Enterprise] = {}
@@ -214,11 +215,11 @@ class Customers:
 
     # ------------------------------------------------------------------ inside
 
-    def _lifetimes(self, stale_seconds: float, load_seconds: float) -> Lifetimes:
+    def _lifetimes(self, load_seconds: float) -> Lifetimes:
         # The loads have their own deadlines: the cache's only keeps a key from being stuck.
         return Lifetimes(
             fresh_seconds=TTL_SECONDS,
-            stale_seconds=stale_seconds,
+            stale_seconds=0.0,
             missing_seconds=TTL_SECONDS,
             failed_seconds=FAILED_SECONDS,
             load_seconds=load_seconds + 1.0,
@@ -247,7 +248,13 @@ class Customers:
         if customer is not None:
             profile = self._cleaned(customer.profile, key[1])
             if profile.name:
+                if not profile.source:
+                    # Put in by hand: what a CRM has said, asked for something else, must not replace it.
+                    self._unstored.pop(key, None)
                 return self._renewed(key, profile) if self._is_old(customer) else profile
+        named = self._unstored.get(key)
+        if named is not None:
+            return self._renewed(key, named.profile)
         answer = await self._ask(key)
         if answer is None and failure is not None:
             # "Nobody" would be kept; the database may know better.
@@ -260,7 +267,7 @@ class Customers:
         return customer.named_at is None or self._wall_clock() - customer.named_at > RENEW_AFTER
 
     def _renewed(self, key: _Key, profile: CustomerProfile) -> CustomerProfile:
-        """The name from the database, which is old: what the CRM has said meanwhile, or the old one while the CRM is asked."""
+        """An old name of the CRM's: what it has said meanwhile, or the old one while it is asked."""
         entry = self._answers.peek(key)
         if entry is not None:
             return entry.value if entry.value is not None and entry.value.name else profile
@@ -304,15 +311,20 @@ class Customers:
                 enterprise.rests_until = self._clock() + REST_SECONDS
             raise
         enterprise.failures = 0
-        if found is None:
-            return None
-        profile = self._cleaned(found, phone)
-        if profile.name and self._enterprises.get(number) is enterprise:
-            self._unstored.pop(key, None)
+        profile = self._cleaned(found, phone) if found is not None else None
+        if self._enterprises.get(number) is not enterprise:
+            return profile
+        self._unstored.pop(key, None)
+        if profile is not None and profile.name and not self._is_by_hand(key):
             self._unstored[key] = NamedCustomer(phone=phone, profile=profile, at=self._wall_clock())
             while len(self._unstored) > MAX_ITEMS:
                 self._unstored.popitem(last=False)
         return profile
+
+    def _is_by_hand(self, key: _Key) -> bool:
+        """Whether the database is known to have a name that nobody's CRM gave."""
+        entry = self._profiles.peek(key)
+        return entry is not None and entry.value is not None and bool(entry.value.name) and not entry.value.source
 
     def _cleaned(self, profile: CustomerProfile, phone: str) -> CustomerProfile:
         profile = self._clean(profile, phone)

@@ -172,8 +172,9 @@ class Enrichment:
         if not phone or not asked_number(phone):
             return ()
         if phone in naming.customers:
-            if not naming.customers[phone] and (known := self._customers.known(card.enterprise.number, phone)) is not None:
-                # Somebody else has found it out meanwhile.
+            known = self._customers.known(card.enterprise.number, phone)
+            if known is not None and known.name:
+                # Somebody else has found it out meanwhile, or the one on the card was old and has been asked for anew.
                 naming.customers[phone] = known.name
             return ()
         naming.customers[phone] = ""

@@ -143,7 +143,50 @@ async def test_nobody_is_remembered_for_90_seconds(autojump_clock: MockClock) ->
         assert await customers.profile(JUNE, PHONE) == IVANOV
 
 
-async def test_a_known_name_is_served_after_90_seconds_while_it_is_asked_again(autojump_clock: MockClock) -> None:
+async def test_a_name_corrected_in_the_database_is_seen_by_the_first_look_up_after_90_seconds(autojump_clock: MockClock) -> None:
+    world = World()
+    world.store(OLD_IVANOV, named_at=NOON)
+    async with open_customers(world) as customers:
+        assert await customers.name(JUNE, PHONE) == "Иванович"
+        world.store(CustomerProfile(last_name="Важный"), named_at=None)
+        await trio.sleep(89.9)
+        assert await customers.name(JUNE, PHONE) == "Иванович"
+        await trio.sleep(0.1)
+        assert customers.hit(JUNE, PHONE) is None
+        assert await customers.name(JUNE, PHONE) == "Важный"
+        assert world.asked_crm == []
+
+
+async def test_a_name_put_in_by_hand_is_not_replaced_by_what_the_crm_said_of_the_person_responsible(autojump_clock: MockClock) -> None:
+    world = World(people={("0367", PHONE): IVANOV})
+    world.store(CustomerProfile(last_name="Важный"), named_at=None)
+    async with open_customers(world) as customers:
+        assert await customers.responsible_extension(JUNE, PHONE) == "151"
+        assert await customers.name(JUNE, PHONE) == "Важный"
+        assert customers.take_named("0367", PHONE) is None
+        assert await customers.responsible_extension(JUNE, PHONE, fresh=True) == "151"
+        assert customers.take_named("0367", PHONE) is None
+
+
+async def test_a_name_that_is_not_written_down_yet_outlives_the_crm_until_it_knows_nobody(autojump_clock: MockClock) -> None:
+    world = World(people={("0367", PHONE): IVANOV})
+    async with open_customers(world) as customers:
+        assert await customers.name(JUNE, PHONE) == "Иванов Пётр"
+        world.crm_error = OSError("no route")
+        for _ in range(50):
+            await trio.sleep(90)
+            assert await customers.name(JUNE, PHONE) == "Иванов Пётр"
+        await trio.sleep(1)
+        world.crm_error = None
+        world.people.clear()
+        await trio.sleep(99)
+        assert await customers.name(JUNE, PHONE) == "Иванов Пётр"
+        await trio.sleep(100)
+        assert await customers.name(JUNE, PHONE) is None
+        assert customers.take_named("0367", PHONE) is None
+
+
+async def test_a_name_of_the_crm_is_served_after_90_seconds_while_it_is_asked_again(autojump_clock: MockClock) -> None:
     world = World(people={("0367", PHONE): OLD_IVANOV})
     async with open_customers(world) as customers:
         assert await customers.name(JUNE, PHONE) == "Иванович"

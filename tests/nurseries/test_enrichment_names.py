@@ -1,5 +1,7 @@
 """Names on cards, through the whole service: which ones are asked for, shown and kept, and what odd ones become."""
 
+from datetime import timedelta
+
 import attrs
 import pytest
 import trio
@@ -34,6 +36,28 @@ async def test_the_name_from_a_crm_is_kept_with_the_end_of_the_call(house: House
     await trio.sleep(1)
     assert house.texts()[-1] == f"📞 Дозвон от {NAMED} → {PETROVA}"
     assert len(crm.look_ups) == 1
+
+
+async def test_a_card_that_began_with_an_old_name_ends_with_the_new_one(house: House, autojump_clock: MockClock) -> None:
+    await open_crm(house, delay_seconds=1)
+    old = CustomerProfile(last_name="Иванович", source="own", external_id="7")
+    await house.store.name_customer("0367", NamedCustomer(phone=PHONE, profile=old, at=NOON - timedelta(days=2)))
+    await house.start()
+    await house.ring()
+    await trio.sleep(5)
+    assert house.texts() == [f"📞 Дозвон от {NUMBER} (Иванович) → {PETROVA}"]
+    await house.hang_up()
+    await trio.sleep(5)
+    assert house.texts()[-1].split("\n")[0] == f"✅ Завершен: {NAMED} ↔ {PETROVA}, 01:05"
+
+
+async def test_a_name_corrected_by_hand_is_on_the_first_card_after_90_seconds(house: House, autojump_clock: MockClock) -> None:
+    await house.start()
+    for number, name in enumerate(("Прежний", "Важный"), start=1):
+        await house.store.name_customer("0367", NamedCustomer(phone=PHONE, profile=CustomerProfile(last_name=name), at=house.clock()))
+        await house.ring(f"{number}.{number}")
+        await trio.sleep(90)
+    assert house.texts() == [f"📞 Дозвон от {NUMBER} ({name}) → {PETROVA}" for name in ("Прежний", "Важный")]
 
 
 class Noted(MemoryStore):
