@@ -52,7 +52,7 @@ class Metadata:
 
 @attrs.frozen(kw_only=True)
 class Sizes:
-    """How many entries each kind holds, "not found" included."""
+    """How many enterprises each kind can answer for; keys that are known not to exist are no such entries."""
 
     integrations: int
     configs: int
@@ -210,8 +210,11 @@ class Configurations:
 
     def entries(self) -> Mapping[str, Integrations]:
         """The states of integrations that are cached now, by number."""
-        found = self._integrations.entries()
-        return {number: entry.value for number, entry in found.items() if entry.value is not None}
+        return _known(self._integrations)
+
+    def config_entries(self) -> Mapping[str, EnterpriseConfig]:
+        """The whole configurations that are cached now, by number."""
+        return _known(self._configs)
 
     @property
     def statistics(self) -> Statistics:
@@ -230,8 +233,10 @@ class Configurations:
 
     @property
     def sizes(self) -> Sizes:
-        """How many entries there are."""
-        return Sizes(integrations=len(self._integrations), configs=len(self._configs), metadata=len(self._metadata))
+        """How many there are; in time proportional to the size of the caches."""
+        return Sizes(
+            integrations=len(_known(self._integrations)), configs=len(_known(self._configs)), metadata=len(_known(self._metadata))
+        )
 
     # ------------------------------------------------------------------ inside
 
@@ -345,3 +350,7 @@ class Configurations:
 
 def _itself(config: EnterpriseConfig) -> EnterpriseConfig:
     return config
+
+
+def _known(cache: Cache[str, T]) -> Mapping[str, T]:
+    return {key: entry.value for key, entry in cache.entries().items() if entry.value is not None}

@@ -99,11 +99,12 @@ def stats_of(configurations: Configurations) -> dict[str, Any]:
     """The figures by their old names.
 
     `hits` and `misses`: look-ups of integrations, lines and managers, those of live calls included; `config_hits` and `config_misses`:
-    of whole configurations. Where nothing has been asked a rate is 0.
+    of whole configurations. Where nothing has been asked a rate is 0. Sizes are of what exists: keys that nobody has are remembered too, and
+    are not counted.
     """
     lookups = sum_of((configurations.statistics, configurations.metadata_statistics))
     configs = configurations.config_statistics
-    entries = configurations.entries()
+    entries, config_entries, sizes = configurations.entries(), configurations.config_entries(), configurations.sizes
     refreshed_at = configurations.last_refresh_at
     return {
         "hits": lookups.hits,
@@ -112,12 +113,12 @@ def stats_of(configurations: Configurations) -> dict[str, Any]:
         "cache_size": len(entries),
         "config_hits": configs.hits,
         "config_misses": configs.misses,
-        "config_cache_size": configurations.sizes.configs,
+        "config_cache_size": sizes.configs,
         "last_full_refresh": refreshed_at.isoformat(timespec="seconds") if refreshed_at is not None else None,
         "total_requests": lookups.total_requests,
         "hit_rate_percent": lookups.hit_rate_percent,
         "config_hit_rate_percent": configs.hit_rate_percent,
         "cache_entries": list(entries),
-        "config_cache_entries": list(entries),
-        "incoming_transform_cached": configurations.sizes.metadata,
+        "config_cache_entries": list(config_entries),
+        "incoming_transform_cached": sizes.metadata,
     }

@@ -146,6 +146,17 @@ async def test_the_figures_have_the_fields_of_the_guide(inside: Inside) -> None:
     assert (figures["refreshes"], figures["cache_size"]) == (1, len(EVERYBODY))
 
 
+async def test_keys_that_nobody_has_are_no_size_of_the_cache(inside: Inside) -> None:
+    for number in range(20):
+        for path in ("integrations", "config", "incoming-transform"):
+            assert (await inside.ask("GET", f"/{path}/09{number:02d}")).status == 404
+    figures = await inside.get("/stats")
+    sizes = {figures[name] for name in ("cache_size", "config_cache_size", "incoming_transform_cached")}
+    assert sizes == {len(EVERYBODY)}
+    assert set(figures["cache_entries"]) == set(figures["config_cache_entries"]) == {config.number for config in EVERYBODY}
+    assert (await inside.get("/health"))["cache_size"] == len(EVERYBODY)
+
+
 async def test_nothing_has_been_refreshed_before_the_first_time() -> None:
     async with open_inside(is_read=False) as inside:
         figures = await inside.get("/stats")
