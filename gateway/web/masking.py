@@ -12,9 +12,6 @@ from urllib.parse import urlsplit
 from gateway.errors import GatewayError
 
 MASK: Final = "***"
-_SHOWN_CHARACTERS: Final = 4
-# Of what is shorter, four characters would be too much of it.
-_LONG_CHARACTERS: Final = 16
 # The depth of what is stored by this gateway is checked; a person with psql is not bound by that.
 _DEEPEST: Final = 64
 
@@ -74,9 +71,7 @@ def _is_secret_name(name: str) -> bool:
 def _masked_text(text: str, *, is_secret: bool) -> str:
     if "://" in text:
         return _masked_address(text)
-    if not text or not (is_secret or _is_like_a_key(text)):
-        return text
-    return MASK + text[-_SHOWN_CHARACTERS:] if len(text) >= _LONG_CHARACTERS else MASK
+    return MASK if text and (is_secret or _is_like_a_key(text)) else text
 
 
 def _is_like_a_key(text: str) -> bool:
@@ -111,6 +106,9 @@ def _unmasked(given: Any, stored: Any, shown: Any, place: str) -> Any:
             return {key: _unmasked(value, _of(stored, key), _of(shown, key), f"{place}.{key}") for key, value in pairs.items()}
         case list():
             values = enumerate(cast("list[Any]", given))
+            if not isinstance(shown, list) or len(cast("list[Any]", shown)) != len(cast("list[Any]", given)):
+                # The masks are all alike, and are told apart by their places: one more or less, and each would stand for its neighbour.
+                shown = None
             return [_unmasked(value, _at(stored, index), _at(shown, index), f"{place}[{index}]") for index, value in values]
         case _:
             return given

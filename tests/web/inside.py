@@ -38,8 +38,8 @@ JUNE = EnterpriseConfig(
     bot_token="100001:TEST-of-june",
     integrations={
         "retailcrm": {"enabled": True, "domain": "https://store.example", "api_key": API_KEY, "user_extensions": {"19": "150"}},
-        "uon": {"enabled": False, "api_key": "short"},
-        "bitrix24": {"enabled": True, "incoming_webhook": HOOK, "webhook_token": 123456},
+        "uon": {"enabled": False, "api_key": "UonKey-1"},
+        "bitrix24": {"enabled": True, "incoming_webhook": HOOK, "webhook_token": "HookToken-123456"},
         "smart": {"primary": "retailcrm"},
     },
     lines=(

@@ -18,7 +18,7 @@ async def test_settings_are_shown_without_secrets(inside: Inside) -> None:
     assert response.json == {
         "enterprise_number": "0367",
         "integrations": {
-            "retailcrm": {"enabled": True, "domain": "https://store.example", "api_key": "***cdef", "user_extensions": {"19": "150"}},
+            "retailcrm": {"enabled": True, "domain": "https://store.example", "api_key": "***", "user_extensions": {"19": "150"}},
             "uon": {"enabled": False, "api_key": "***"},
             "bitrix24": {"enabled": True, "incoming_webhook": "https://portal.example/***", "webhook_token": "***"},
             "smart": {"primary": "retailcrm"},
