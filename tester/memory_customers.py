@@ -38,6 +38,11 @@ class _CustomerRow:
         """Whether any names may go here."""
         return not (self.last_name or self.first_name or self.middle_name or self.enterprise_name)
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether the names are nobody's but a person's with psql."""
+        return not self.nameless and not self.name_source
+
     def takes(self, wanted: Naming) -> bool:
         """Whether the names replace those that are here."""
         if self.nameless:
@@ -173,7 +178,7 @@ class MemoryCustomers(MemorySubscribers):
     def _link(self, rows: dict[str, _CustomerRow], wanted: Naming) -> None:
         for phone, row in rows.items():
             if phone in wanted.phones:
-                if row.takes(wanted):
+                if row.takes(wanted) and (phone == wanted.phone or not row.by_hand):
                     row.name(wanted)
             elif phone != wanted.phone and wanted.knows_phones and row.person_uid == wanted.person_uid:
                 row.unlink(wanted)

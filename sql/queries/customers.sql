@@ -33,7 +33,9 @@ with wanted as materialized (
     select c.*, c.phone_e164 = $2::text as is_own,
         c.last_name || c.first_name || c.middle_name || c.enterprise_name = ''
         or case
-            when w.is_primary then c.name_source <> w.name_source or c.named_at is null or c.named_at <= w.named_at
+            -- A name without a source was put in by hand: it gives way only where the CRM was asked for that very number.
+            when w.is_primary then (c.name_source <> '' or c.phone_e164 = $2::text)
+                and (c.name_source <> w.name_source or c.named_at is null or c.named_at <= w.named_at)
             else c.name_source = w.name_source and c.name_source <> '' and (c.named_at is null or c.named_at <= w.named_at)
         end as takes
     from customers c

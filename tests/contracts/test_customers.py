@@ -244,6 +244,17 @@ async def test_the_primary_crm_links_the_numbers_of_one_customer(house: House) -
     assert await store.name_customer(NUMBER, given) == 0
 
 
+async def test_a_name_put_in_by_hand_gives_way_only_where_the_crm_was_asked_for_that_number(store: Store) -> None:
+    await record(store, finished(1), finished(2, phone=SECOND))
+    by_hand = named(phone=SECOND, last_name="Важный", source="", external_id="")
+    assert await store.name_customer(NUMBER, by_hand) == 1
+    await store.name_customer(NUMBER, named(external_id="7", phones=(PHONE, SECOND), at=LATER))
+    assert (await customer(store)).profile.last_name == "Иванов"
+    assert (await customer(store, SECOND)).profile.last_name == "Важный"
+    await store.name_customer(NUMBER, named(phone=SECOND, external_id="7", phones=(PHONE, SECOND), at=LATER))
+    assert (await customer(store, SECOND)).profile.last_name == "Иванов"
+
+
 async def test_a_number_that_is_no_longer_the_customers_is_unlinked(house: House) -> None:
     store = house.store
     await record(store, finished(1), finished(2, phone=SECOND), finished(3, phone=THIRD))
