@@ -84,7 +84,8 @@ class CustomerDesk:
         if not self._crms.enabled(config):
             raise EnrichmentRefused("No integrations configured")
         primary = self._crms.primary(config)
-        found = await self._asked(config, primary, phone) if phone else None
+        adapter = self._primary_to_ask(config, primary)
+        found = await _asked(adapter, phone) if phone else None
         if found is None:
             raise EnrichmentRefused("No customer profile found")
         # The cache cleans what a CRM says.
@@ -98,16 +99,15 @@ class CustomerDesk:
         updated = await self._store.name_customer(config.number, named)
         return {"success": True, **enriched_shape(profile, phone), "updated_count": updated, "is_primary_source": True}
 
-    async def _asked(self, config: EnterpriseConfig, kind: CrmKind, phone: str) -> CustomerProfile | None:
+    def _primary_to_ask(self, config: EnterpriseConfig, kind: CrmKind) -> CrmAdapter:
+        """Raises `EnrichmentRefused`: the primary CRM cannot be asked, whoever the customer is."""
+        if kind not in self._crms.enabled(config):
+            raise EnrichmentRefused(f"The primary CRM {kind} is switched off or not configured, see smart.primary")
         try:
-            with trio.fail_after(NAME_SECONDS):
-                adapter = self._adapter(config, kind)
-                return await adapter.look_up(phone) if adapter is not None else None
-        except CrmLookupFailed as exc:
-            text = "Invalid profile data" if exc.problem is Problem.BAD_ANSWER else f"Customer look-up failed: {exc.problem}"
-            raise EnrichmentRefused(text) from exc
-        except trio.TooSlowError as exc:
-            raise EnrichmentRefused(f"Customer look-up failed: {Problem.TIMEOUT}") from exc
+            return self._crms.adapter(config, kind)
+        except CrmSettingsError as exc:
+            # A line for each thing that is wrong, never a secret.
+            raise EnrichmentRefused(f"The settings of the primary CRM are wrong: {'; '.join(str(exc).splitlines())}") from exc
 
     def _adapter(self, config: EnterpriseConfig, kind: CrmKind) -> CrmAdapter | None:
         """The CRM if it is switched on and can be spoken to."""
@@ -165,6 +165,17 @@ def enriched_shape(profile: CustomerProfile, phone: str) -> dict[str, Any]:
         "person_uid": f"{profile.source}{'_corp' if profile.is_company else ''}:{profile.external_id}",
         "linked_phones": [f"+{number}" for number in numbers],
     }
+
+
+async def _asked(adapter: CrmAdapter, phone: str) -> CustomerProfile | None:
+    try:
+        with trio.fail_after(NAME_SECONDS):
+            return await adapter.look_up(phone)
+    except CrmLookupFailed as exc:
+        text = "Invalid profile data" if exc.problem is Problem.BAD_ANSWER else f"Customer look-up failed: {exc.problem}"
+        raise EnrichmentRefused(text) from exc
+    except trio.TooSlowError as exc:
+        raise EnrichmentRefused(f"Customer look-up failed: {Problem.TIMEOUT}") from exc
 
 
 async def _fields() -> dict[str, Any]:

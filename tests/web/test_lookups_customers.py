@@ -97,8 +97,9 @@ async def test_the_responsible_extension_is_cached_unless_it_must_be_asked_now(i
 
 async def test_an_enrichment_writes_the_names_down_for_all_numbers_of_the_customer(inside: Inside) -> None:
     inside.crms[CrmKind.RETAILCRM].profiles[PHONE] = ORLOVA
+    old = CustomerProfile(last_name="Старая", source="ms")
     for phone in (PHONE, "375290001102"):
-        await inside.store.name_customer("0367", NamedCustomer(phone=phone, profile=CustomerProfile(last_name="Старая"), at=NOW))
+        await inside.store.name_customer("0367", NamedCustomer(phone=phone, profile=old, at=NOW))
     response = await inside.ask("POST", f"/enrich-customer/june/+{PHONE}")
     assert response.json == {
         "success": True,
@@ -139,6 +140,22 @@ async def test_an_enrichment_that_cannot_be_says_why_and_links_nobody(inside: In
 async def test_an_enrichment_says_what_failed_at_the_crm(inside: Inside, failure: Problem, error: str) -> None:
     inside.crms[CrmKind.RETAILCRM].play_look_ups(Play(error=CrmLookupFailed(failure, "http=403")))
     response = await inside.ask("POST", f"/enrich-customer/0367/{PHONE}")
+    assert (response.status, response.json) == (200, {"success": False, "error": error})
+
+
+async def test_an_enrichment_says_that_the_settings_of_the_primary_crm_are_wrong() -> None:
+    async with open_inside([JUNE], wrong_settings=[CrmKind.RETAILCRM]) as inside:
+        response = await inside.ask("POST", f"/enrich-customer/0367/{PHONE}")
+    error = "The settings of the primary CRM are wrong: integrations.x: domain: is missing; integrations.x: api_key: is missing"
+    assert (response.status, response.json) == (200, {"success": False, "error": error})
+
+
+@pytest.mark.parametrize("retailcrm", [{}, {"retailcrm": {**JUNE.integrations["retailcrm"], "enabled": False}}])
+async def test_an_enrichment_says_that_the_primary_crm_is_switched_off(retailcrm: dict[str, object]) -> None:
+    settings = {"uon": {"enabled": True, "api_key": "UonKey-1"}, **retailcrm}
+    async with open_inside([attrs.evolve(JUNE, integrations=settings)]) as inside:
+        response = await inside.ask("POST", f"/enrich-customer/0367/{PHONE}")
+    error = "The primary CRM retailcrm is switched off or not configured, see smart.primary"
     assert (response.status, response.json) == (200, {"success": False, "error": error})
 
 
