@@ -37,10 +37,13 @@ _HIDDEN = "***"
 _NEEDLESS_CHARACTERS = str.maketrans({"\n": "\\n", "\r": "\\r", "\x1b": "\\e", "\0": "\\0"})
 _SENSITIVE_NAMES = (
     r"x[-_]api[-_]key|api[-_]?key|apikey|access[-_]key|password|passwd|pwd|client[-_]secret|secret[-_]token"
-    r"|x-telegram-bot-api-secret-token|secret|access[-_]token|refresh[-_]token|bot[-_]token|application[-_]token|webhook-signature"
+    r"|x-telegram-bot-api-secret-token|secret|(?:access|refresh|bot|application|api|webhook)[-_]token|integration[-_]code|webhook-signature"
 )
 # Between a name and its value: "name=", "name: ", and in JSON or a repr of headers "'name': b'" and "('name', b'".
 _BETWEEN = r"(?:[\"']\s*[:,=]|\s*[=:])\s*(?:b?[\"'])?"
+# Our own words about a value ("secret: must have at least 24 characters", "api_token: is missing"; see gateway.tables) are none. A secret
+# that begins so has spaces in it, and what follows its first word would not be hidden anyway.
+_NO_VERDICT = r"(?!(?<=: )(?:must (?:be|have|not)|is missing)\b)"
 # (what, what stays of it). Values end at a quote, a space or a separator.
 _SECRETS = (
     # Bot API: https://api.telegram.org/bot<number>:<key>/method; tokens of tests are shorter than real ones.
@@ -49,12 +52,12 @@ _SECRETS = (
     # Any scheme, also dialects: postgresql://user:password@host
     (re.compile(r"(://[^/\s:@'\"]*:)[^/\s@'\"]+(?=@)"), rf"\1{_HIDDEN}"),
     (re.compile(rf"(?i)(\bauthorization{_BETWEEN}(?:(?:bearer|basic|token|digest)\s+)?)[^\s\"',;}}]+"), rf"\1{_HIDDEN}"),
-    (re.compile(rf"(?i)((?<![a-z])(?:{_SENSITIVE_NAMES}){_BETWEEN})[^\s\"'&,;}})]+"), rf"\1{_HIDDEN}"),
+    (re.compile(rf"(?i)((?<![a-z])(?:{_SENSITIVE_NAMES}){_BETWEEN}){_NO_VERDICT}[^\s\"'&,;}})]+"), rf"\1{_HIDDEN}"),
     # Bitrix24 inbound webhook: https://<portal>/rest/<user>/<code>/method; U-ON: https://api.u-on.ru/<key>/method
     (re.compile(r"(?i)(/rest/\d+/)[a-z0-9]+"), rf"\1{_HIDDEN}"),
     (re.compile(r"(?i)(u-on\.ru/)[^/\s\"']+"), rf"\1{_HIDDEN}"),
 )
-_HOST_TOKEN = re.compile(rf"(?i)(\btoken{_BETWEEN})[^\s\"'&,;}})]{{4,}}")
+_HOST_TOKEN = re.compile(rf"(?i)(\btoken{_BETWEEN}){_NO_VERDICT}[^\s\"'&,;}})]{{4,}}")
 # Without any of this no pattern above matches: one cheap look instead of eight dear ones, as nearly every line is free of secrets.
 _SUSPICIOUS = re.compile(r"key|pass|pwd|secret|token|signature|authorization|/bot|/rest/|://|u-on\.ru|(?::|%3a)[a-z0-9_-]{20}")
 _TRACED = "traced"

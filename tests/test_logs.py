@@ -205,6 +205,9 @@ def test_an_enterprise_that_is_not_traced_never_shows_its_token(tmp_path: Path) 
         '{"Token": "s3cret"}',
         "X-Telegram-Bot-Api-Secret-Token: s3cret",
         "DATABASE_PASSWORD=s3cret",
+        "{'api_token': 's3cret', 'integration_code': 's3cret', 'webhook_token': 's3cret'}",
+        "secret: s3cret must be hidden",
+        '{"password": "s3cret is missing"}',
     ],
 )
 def test_secrets_are_hidden_whatever_logs_them(trace: Trace, tmp_path: Path, text: str) -> None:
@@ -226,10 +229,22 @@ def test_secrets_are_hidden_whatever_logs_them(trace: Trace, tmp_path: Path, tex
         "2025-10-01 14:23:45,123 from 127.0.0.1:8000",
         "call 17 of +375 (29) 000-12-34: 3 cards, 2 shown",
         "http://127.0.0.1:8020/customer-name/0367/375290001234",
+        "enterprise 0367: integrations.own: secret: must have at least 24 characters, or whsec_ and the base64 of at least 24 bytes",
+        "enterprise 0367: integrations.own: secret: must be text, not a number (leading zeros would be lost): put it in quotes",
+        "enterprise 0367: integrations.retailcrm: api_key: must not be empty",
+        "integrations.ms: api_token: is missing",
+        'gateway.toml: enterprise "0367": token: must have no space around it',
+        'gateway.toml: enterprise "0367": bot_token: must be as BotFather gives it: digits, a colon, letters',
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize("text", ["secret: must", "secret=must be", 'secret: "must be"', "password: mustard", "token: missing-1"])
+def test_what_only_looks_like_our_own_words_is_hidden(text: str) -> None:
+    assert "***" in redacted(text)
+    assert "must" not in redacted(text).removesuffix(" be")
 
 
 def test_a_sender_cannot_forge_lines(trace: Trace, tmp_path: Path) -> None:
