@@ -8,6 +8,7 @@ from functools import partial
 import attrs
 
 from cache.directory import Directory
+from gateway.calls.recording import RecordedCall
 from gateway.cards.board import Board, Timing
 from gateway.crm.base import CrmKind
 from gateway.crm.bitrix24 import bitrix24_maker
@@ -22,7 +23,9 @@ from gateway.logs import Trace
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
 from gateway.nurseries.clock import wall_clock
+from gateway.nurseries.listener import Notice
 from gateway.nurseries.service import Doors, Outside, Running, Service
+from gateway.ports import Store
 from gateway.settings import EMBEDDED, BotUpdates, Settings
 from gateway.web.health import Health
 from gateway.web.intake import Intake
@@ -38,8 +41,9 @@ from sql.store import PostgresStore
 from telegram_client.api import BotApi
 from telegram_client.http import HttpClient
 
-# sql/queries/subscriptions.sql and configuration.sql: every write to the configuration tables tells this channel.
+# sql/migrations: every write to the configuration tables tells the first channel, every link of a recording the second.
 CHANNEL = "gateway_configuration"
+RECORDINGS_CHANNEL = "gateway_recordings"
 # A request that runs while everything ends is a look at health or figures; nothing is lost with it.
 INSIDE_GRACEFUL_SECONDS = 0.2
 # A monitor, an administrator's curl: what the public door needs must not be taken by these.
@@ -76,6 +80,22 @@ async def open_database(settings: Settings) -> AsyncGenerator[str]:
 
 
 @asynccontextmanager
+async def open_crms(settings: Settings, store: Store) -> AsyncGenerator[Crms]:
+    """Everything that CRMs are spoken to with, while the block runs. `store` is where those keep their tokens that renew them."""
+    async with CrmHttp(allow_private_targets=settings.allow_private_targets) as http:
+        limiters = Limiters()
+        yield Crms(
+            {
+                CrmKind.RETAILCRM: retailcrm_maker(http, limiters, wall_clock),
+                CrmKind.MS: ms_crm_maker(http, limiters, wall_clock),
+                CrmKind.UON: uon_crm_maker(http, limiters, wall_clock),
+                CrmKind.BITRIX24: bitrix24_maker(http, limiters, store, wall_clock),
+                CrmKind.OWN: own_crm_maker(http, wall_clock),
+            }
+        )
+
+
+@asynccontextmanager
 async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> AsyncGenerator[Gateway]:
     """Everything a gateway needs, open while the block runs; run it in a nursery of your own.
 
@@ -92,17 +112,8 @@ async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> Asy
         # A long poll holds its connection for a minute: on a pool of their own, polls take none from the messages. There is one for each
         # bot, so their number is bounded by the configuration; any other bound would starve the bots beyond it.
         poll_http = await stack.enter_async_context(HttpClient(max_connections=None))
-        crm_http = await stack.enter_async_context(CrmHttp(allow_private_targets=settings.allow_private_targets))
-        limiters, store = Limiters(), PostgresStore(pool)
-        crms = Crms(
-            {
-                CrmKind.RETAILCRM: retailcrm_maker(crm_http, limiters, wall_clock),
-                CrmKind.MS: ms_crm_maker(crm_http, limiters, wall_clock),
-                CrmKind.UON: uon_crm_maker(crm_http, limiters, wall_clock),
-                CrmKind.BITRIX24: bitrix24_maker(crm_http, limiters, store, wall_clock),
-                CrmKind.OWN: own_crm_maker(crm_http, wall_clock),
-            }
-        )
+        store = PostgresStore(pool)
+        crms = await stack.enter_async_context(open_crms(settings, store))
         directory, metrics = Directory(), Metrics()
         outside = Outside(
             store=store,
@@ -177,19 +188,26 @@ def _doors(
 
 
 @asynccontextmanager
-async def _notices(url: str) -> AsyncGenerator[AsyncIterable[str]]:
+async def _notices(url: str) -> AsyncGenerator[AsyncIterable[Notice]]:
     connection = await connect(url)
     try:
         await connection.listen(CHANNEL)
-        async with aclosing(_payloads(connection.notifications())) as payloads:
-            yield payloads
+        await connection.listen(RECORDINGS_CHANNEL)
+        async with aclosing(_read(connection.notifications())) as notices:
+            yield notices
     finally:
         connection.close()
 
 
-async def _payloads(notifications: AsyncIterable[Notification]) -> AsyncGenerator[str]:
+async def _read(notifications: AsyncIterable[Notification]) -> AsyncGenerator[Notice]:
     async for notification in notifications:
-        yield notification.payload
+        if notification.channel != RECORDINGS_CHANNEL:
+            yield notification.payload
+            continue
+        number, _, call_id = notification.payload.rpartition(" ")
+        # Anybody who may log in to the database may send anything; call ids are bigint.
+        if number and call_id.isascii() and call_id.isdecimal() and int(call_id) < 2**63:
+            yield RecordedCall(number, int(call_id))
 
 
 def _measure(pool: Pool, metrics: Metrics) -> None:

@@ -12,13 +12,14 @@ import attrs
 import trio
 
 from cache.directory import Directory
+from gateway.calls.recording import RecordedCall
 from gateway.cards.board import Board, Timing
 from gateway.crm.registry import Crms
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
 from gateway.nurseries.clock import TrioClock
 from gateway.nurseries.journal import Ticket
-from gateway.nurseries.listener import Notices
+from gateway.nurseries.listener import Notice, Notices
 from gateway.nurseries.patience import Patience
 from gateway.nurseries.service import Doors, Outside, Running, Service
 from gateway.ports import EnterpriseConfig, IncomingEvent, LineConfig, ManagerConfig, Store
@@ -87,7 +88,7 @@ class House:
     seen_store: Store | None = None
     directory: Directory = attrs.field(factory=Directory)
     notify: trio.Event = attrs.field(factory=trio.Event)
-    changed: list[str] = attrs.field(factory=list[str])
+    changed: list[Notice] = attrs.field(factory=list[Notice])
     board: type[Board] = Board
     notices: Notices | None = None
     running: Running | None = None
@@ -99,6 +100,15 @@ class House:
     def tell(self, *numbers: str) -> None:
         """A notice of a change of each of these enterprises, as the triggers of the database give it; "" is that of a truncation."""
         self.changed += numbers
+        self.notify.set()
+
+    async def write_record_url(self, url: str, *, call_id: int | None = None) -> None:
+        """What the recording service does: the link of a call (the newest) into the table, of which the trigger tells."""
+        if call_id is None:
+            [newest] = await self.store.calls(NUMBER, limit=1)
+            call_id = newest.call_id
+        self.store.record_urls[NUMBER, call_id] = url
+        self.changed.append(RecordedCall(NUMBER, call_id))
         self.notify.set()
 
     def service(self) -> Service:
@@ -149,14 +159,14 @@ class House:
         return Process(service, self.running, scope, ended)
 
     @asynccontextmanager
-    async def _notices(self) -> AsyncGenerator[AsyncIterable[str]]:
-        async def each() -> AsyncGenerator[str]:
+    async def _notices(self) -> AsyncGenerator[AsyncIterable[Notice]]:
+        async def each() -> AsyncGenerator[Notice]:
             while True:
                 await self.notify.wait()
                 self.notify = trio.Event()
                 changed, self.changed = self.changed, []
-                for number in changed:
-                    yield number
+                for notice in changed:
+                    yield notice
 
         notices = each()
         try:

@@ -84,6 +84,9 @@ class Call:
     closed_by: str = ""
     closed_at: datetime | None = None
 
+    # Where its recording is. No event says so: whoever makes recordings does.
+    recording_url: str = ""
+
     def leg(self, unique_id: str) -> Leg | None:
         """The leg of a channel, made when it is new; None when the call has too many already or the id is unknown."""
         found = self.legs.get(unique_id)
@@ -131,6 +134,7 @@ class Call:
             self.hangups.setdefault(unique_id, hangup)
         if other.data_source != "live":
             self.data_source = other.data_source
+        self.recording_url = self.recording_url or other.recording_url
         self.company_event_id = max(self.company_event_id, other.company_event_id)
         if other.ringing_event_id > self.ringing_event_id:
             self.ringing_event_id, self.ringing_at = other.ringing_event_id, other.ringing_at

@@ -105,6 +105,15 @@ class Switchboard:
         self._conclude(known, event, outcome)
         return outcome
 
+    def record(self, call_id: int, recording_url: str) -> Outcome:
+        """The recording of an open call, or of one that has ended and is still here, is known now."""
+        outcome = Outcome()
+        known = self._known.get(call_id)
+        if known is not None and known.real and known.call.recording_url != recording_url:
+            known.call.recording_url = recording_url
+            outcome.touched[call_id] = None
+        return outcome
+
     # which call
 
     def _find(self, event: events.AnyEvent, outcome: Outcome) -> Known | None:

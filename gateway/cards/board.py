@@ -103,6 +103,14 @@ class Board:
         """Take over one event. Total: any JSON object will do."""
         return self._apply(event, call_id=None)
 
+    def holds(self, call_id: int) -> bool:
+        """Whether memory holds this call."""
+        return self._switchboard.get(call_id) is not None
+
+    def record(self, call_id: int, recording_url: str) -> Changes:
+        """The recording of a call is known now. Nothing for a call that memory does not hold."""
+        return self._changes(self._switchboard.record(call_id, recording_url))
+
     def restore(self, events: Sequence[StoredEvent]) -> Changes:
         """Replay events whose call is known, after a restart or to reopen a finished call. Their cards and records as they stand then.
 

@@ -65,4 +65,5 @@ def view_of(call: Call, profile: Profile | None, rules: LineRules) -> CallView |
         from_crm=profile.from_crm,
         recovered=call.data_source == "recovery",
         ended_by_silence=call.closed_by == SILENCE,
+        recording_url=call.recording_url,
     )

@@ -7,23 +7,19 @@ then let the effects go. What it has understood is never dropped: the board has 
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import datetime, tzinfo
-from typing import Protocol, TypeVar
+from datetime import datetime, timedelta
+from itertools import islice
+from types import MappingProxyType
+from typing import Final, TypeVar
 
-import attrs
 import trio
 
-from gateway.calls.record import CallRecord
-from gateway.calls.report import CallReport
 from gateway.cards.board import CardChange, Changes
-from gateway.nurseries.clock import Clock
-from gateway.nurseries.delivery import Delivery
 from gateway.nurseries.draft import Draft
 from gateway.nurseries.enterprise import line_rules_of, zone_of
-from gateway.nurseries.event import Events
+from gateway.nurseries.lane_room import Calls, LaneRoom
 from gateway.nurseries.ledger import Ledger
-from gateway.nurseries.patience import Patience
-from gateway.ports import EnterpriseConfig, NamedCustomer, Owed, PushKey, Store, StoredEvent
+from gateway.ports import EnterpriseConfig, NamedCustomer, Owed, PushKey, StoredEvent
 
 log = logging.getLogger(__name__)
 
@@ -40,53 +36,12 @@ LONGEST_SLEEP_SECONDS = 60.0
 # Hosts offer again, hours later, only hangups that got no answer; such a one must find its call even when memory has forgotten it. Other
 # kinds with an unknown id begin something new, and are not worth a look-up each.
 LATE_KINDS = frozenset({"hangup"})
+# A recording goes onto the card of a call that ended no longer ago than this. Somebody may write the links of a whole archive.
+RECORDING_LIFE = timedelta(hours=48)
+# So many between two batches of events: a call that memory has forgotten costs some five readings.
+RECORDINGS_AT_A_TIME = 10
 
-
-class Calls(Protocol):
-    """What a lane needs of `gateway.cards.board.Board`."""
-
-    zone: tzinfo
-
-    def set_line_rules(self, line_rules: Mapping[str, str]) -> None: ...
-    def apply(self, event: StoredEvent) -> Changes: ...
-    def advance(self, now: datetime) -> Changes: ...
-    def next_deadline(self) -> datetime | None: ...
-    def restore(self, events: Sequence[StoredEvent]) -> Changes: ...
-    def knows(self, event: StoredEvent) -> bool: ...
-    @property
-    def open_calls(self) -> int: ...
-
-
-def _owes_nothing(_config: EnterpriseConfig, _report: CallReport) -> Sequence[Owed]:
-    return ()
-
-
-def _names_nobody(_config: EnterpriseConfig, _record: CallRecord) -> NamedCustomer | None:
-    return None
-
-
-def _pushes_nothing(_keys: Sequence[PushKey]) -> None:
-    return None
-
-
-@attrs.frozen(kw_only=True)
-class LaneRoom:
-    """What all lanes share. `config_of` answers None for an enterprise that is not configured any more.
-
-    `owed_of`: what the CRMs of an enterprise are owed for a report; `named_of`: who a finished call was with, as far as memory knows. Both
-    are asked before the step is written and must not wait. `push`: what was written of it is there; called after the commit only.
-    """
-
-    store: Store
-    delivery: Delivery
-    events: Events
-    clock: Clock
-    patience: Patience
-    board_of: Callable[[tzinfo, Mapping[str, str]], Calls]
-    config_of: Callable[[str], EnterpriseConfig | None]
-    owed_of: Callable[[EnterpriseConfig, CallReport], Sequence[Owed]] = _owes_nothing
-    named_of: Callable[[EnterpriseConfig, CallRecord], NamedCustomer | None] = _names_nobody
-    push: Callable[[Sequence[PushKey]], None] = _pushes_nothing
+_NOW: Final[Mapping[int, datetime]] = MappingProxyType({})
 
 
 class Lane:
@@ -106,6 +61,8 @@ class Lane:
         self._in_hand: Sequence[StoredEvent] = ()
         self._closing = False
         self._to_release: dict[int, None] = {}
+        # Calls whose recording has become known: as many as `nurseries.recordings` has handed on since the last step.
+        self._recorded: dict[int, None] = {}
         self._wake = trio.Event()
         self._advance_not_before = float("-inf")
         self._config = room.config_of(enterprise_number) or EnterpriseConfig(number=enterprise_number, token="")
@@ -156,6 +113,11 @@ class Lane:
         self._to_release[call_id] = None
         self._wake.set()
 
+    def note_recording(self, call_id: int) -> None:
+        """Where the recording of this call is stands in the store."""
+        self._recorded[call_id] = None
+        self._wake.set()
+
     def close(self) -> None:
         """Finish what is stored, then end."""
         self._closing = True
@@ -173,6 +135,8 @@ class Lane:
                 self._in_hand = ()
             elif self._seconds_to_deadline() <= 0:
                 await self._advance()
+            elif self._recorded:
+                await self._show_recordings()
             elif self._closing and not self._behind:
                 return
             else:
@@ -252,15 +216,49 @@ class Lane:
         """A finished call may be meant that memory has forgotten: then it comes back, so that it is corrected and not told twice."""
         store, number = self._room.store, self.enterprise_number
         call_id = await self._with_store("call of a UniqueId", lambda: store.call_id_of(number, event.unique_id))
-        if call_id is None:
-            return
+        if call_id is not None and await self._reopen(call_id, draft) is not None:
+            for recorded, address in (await self._recordings_of([call_id])).items():
+                self._board.record(recorded, address)
+
+    async def _reopen(self, call_id: int, draft: Draft, *, since: datetime | None = None) -> datetime | None:
+        """Take a finished call into memory again. When its last event came; None: there is none any more, or none since then."""
+        store, number = self._room.store, self.enterprise_number
         past = await self._with_store("events of a call", lambda: store.events_of_call(number, call_id))
+        last_at = max((event.received_at for event in past), default=None)
+        if last_at is None or (since is not None and last_at < since):
+            return None
         shown = await self._with_store("what was shown", lambda: store.shown_of_calls(number, [call_id]))
         self._board.restore(past)
         self._to_release.pop(call_id, None)
         self._room.delivery.recall(number, [call_id], shown)
-        # Its card was shown when it was new: only what this event changes is to be shown now.
+        # Its card was shown when it was new: only what changes from here on is to be shown now.
         draft.add(Changes(opened=(call_id,)))
+        return last_at
+
+    async def _recordings_of(self, call_ids: Sequence[int]) -> Mapping[int, str]:
+        store, number = self._room.store, self.enterprise_number
+        return await self._with_store("recordings", lambda: store.recordings_of(number, call_ids))
+
+    async def _show_recordings(self) -> None:
+        """Put the recordings that have become known onto their cards, wherever those are by now."""
+        call_ids = list(islice(self._recorded, RECORDINGS_AT_A_TIME))
+        for call_id in call_ids:
+            del self._recorded[call_id]
+        self._refit()
+        draft, told_at = Draft(), dict[int, datetime]()
+        for call_id, address in (await self._recordings_of(call_ids)).items():
+            try:
+                if not self._board.holds(call_id):
+                    last_at = await self._reopen(call_id, draft, since=self._room.clock() - RECORDING_LIFE)
+                    if last_at is None:
+                        continue
+                    # Whoever has subscribed since then has not seen the call, and is not to hear of it now.
+                    told_at[call_id] = last_at
+                draft.add(self._board.record(call_id, address))
+            except Exception:
+                # Safety net as for events: the lane must go on without this link.
+                log.exception("enterprise %s: the recording of call %d cannot be shown", self.enterprise_number, call_id)
+        await self._settle(draft, told_at=told_at)
 
     async def _advance(self) -> None:
         draft = Draft()
@@ -289,7 +287,8 @@ class Lane:
 
     # ------------------------------------------------------------------ commit, then effects
 
-    async def _settle(self, draft: Draft) -> None:
+    async def _settle(self, draft: Draft, *, told_at: Mapping[int, datetime] = _NOW) -> None:
+        """`told_at`: see `Events.show`, by call; what is not in it is news for everybody."""
         delivery = self._room.delivery
         released = [call_id for call_id in self._to_release if call_id not in draft.opened]
         self._to_release.clear()
@@ -301,7 +300,7 @@ class Lane:
         written = await self._ledger.commit(step) if step is not None else ()
         self._loose -= draft.settled_events
         for card in draft.cards.values():
-            self._room.events.show(self._config, card)
+            self._room.events.show(self._config, card, told_at=told_at.get(card.call_id))
         shown = {outcome.event_id for outcome in step.outcomes if outcome.shown} if step is not None else set[int]()
         for call_id, event_id in draft.quiet_events(is_shown=shown):
             delivery.take_in(call_id, event_id)
@@ -343,6 +342,9 @@ class Lane:
         if not events:
             return
         draft = await self._replay(events)
+        calls = {event.call_id for event in events if event.call_id is not None}
+        for call_id, address in (await self._recordings_of(sorted(calls))).items():
+            draft.add(self._board.record(call_id, address))
         # Written already, but for what changed rules or settings make of them now; writing a record again changes nothing else.
         step = draft.step(number, is_shown=lambda _: False, released=())
         if step is not None:
@@ -352,7 +354,6 @@ class Lane:
         shown = await self._with_store("what was shown", lambda: store.shown_of_calls(number, [event.event_id for event in events]))
         received_at = {event.event_id: event.received_at for event in events}
         newest_at = max(received_at.values())
-        calls = {event.call_id for event in events if event.call_id is not None}
         absorbed = {row.call_id for row in shown if row.message_id is not None} - calls
         self._room.delivery.recall(number, sorted(calls | absorbed), shown)
         draft.cards.update({gone: CardChange(call_id=gone, version=1, event_id=gone, view=None) for gone in sorted(absorbed)})

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 import trio
 
-from gateway.nurseries.lane import Lane, LaneRoom
+from gateway.calls.recording import RecordedCall
+from gateway.nurseries.lane import Lane
+from gateway.nurseries.lane_room import LaneRoom
 from gateway.ports import StoredEvent
 
 
@@ -40,6 +42,11 @@ class Lanes:
     def look_everywhere(self) -> None:
         """As `look_again`, for all lanes: after the database was away."""
         self.look_again(list(self._lanes))
+
+    def note_recording(self, call: RecordedCall) -> None:
+        """The recording of this call is known now, and stored. Never waits."""
+        if not self._closing:
+            self._lane(call.enterprise_number).note_recording(call.call_id)
 
     def close(self) -> None:
         """Let every lane finish what is stored, and end."""

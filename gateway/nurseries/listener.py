@@ -1,35 +1,43 @@
 """The listener: the configuration in memory follows the one in the database.
 
 PostgreSQL tells of every change by NOTIFY, with the number of the enterprise. What was changed while nobody listened is found by reading
-everything again after each connect.
+everything again after each connect. On the same connection it tells of recordings; those are handed on (`nurseries.recordings`).
 """
 
 import logging
 from collections.abc import AsyncIterable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from typing import TypeAlias
 
 import trio
 
 from cache.configurations import Configurations
+from gateway.calls.recording import RecordedCall
 from gateway.errors import StoreRejected, StoreUnavailable
 from gateway.nurseries.patience import Patience
 
 log = logging.getLogger(__name__)
 
-# Connects, listens, and gives the payload of each notification that comes: the number of an enterprise, "" when it may be any. Ends with
-# `StoreUnavailable` when the connection does.
-Notices = Callable[[], AbstractAsyncContextManager[AsyncIterable[str]]]
+# What a notification says: the number of an enterprise whose configuration has changed, "" when it may be any; or the call whose recording
+# is known now.
+Notice: TypeAlias = str | RecordedCall
+# Connects, listens, and gives what each notification says that comes. Ends with `StoreUnavailable` when the connection does.
+Notices = Callable[[], AbstractAsyncContextManager[AsyncIterable[Notice]]]
 
 # When more enterprises than this have changed at once, everything is read: one statement instead of so many.
 MOST_AT_ONCE = 50
+
+
+def _nobody(_call: RecordedCall) -> None:
+    return None
 
 
 class Listener:
     """Keeps `configurations` up to date.
 
     `on_reload` is called with the number of an enterprise that was read, `on_refresh` when everything was; `on_connect` comes after that
-    when nobody had listened before, so that other things may have been missed too.
+    when nobody had listened before, so that other things may have been missed too. `on_recorded` gets each recording that is told of.
     """
 
     def __init__(
@@ -41,6 +49,7 @@ class Listener:
         on_reload: Sequence[Callable[[str], None]] = (),
         on_refresh: Sequence[Callable[[], None]] = (),
         on_connect: Sequence[Callable[[], None]] = (),
+        on_recorded: Callable[[RecordedCall], None] = _nobody,
     ) -> None:
         self._configurations = configurations
         self._notices = notices
@@ -48,6 +57,7 @@ class Listener:
         self._on_reload = on_reload
         self._on_refresh = on_refresh
         self._on_connect = on_connect
+        self._on_recorded = on_recorded
         # The enterprises that have changed and are not read yet; bounded by `MOST_AT_ONCE`, beyond which "" stands for all.
         self._changed: set[str] = set()
         self._is_stale = trio.Event()
@@ -94,7 +104,7 @@ class Listener:
         except StoreRejected as exc:
             log.error("the configuration cannot be read, what is known of it stays: %s", exc)
 
-    async def _follow(self, notices: AsyncIterable[str]) -> None:
+    async def _follow(self, notices: AsyncIterable[Notice]) -> None:
         """Loading a file of many enterprises gives a notice for each: while one reading runs they gather, each enterprise once."""
         self._changed.clear()
         self._is_stale = trio.Event()
@@ -102,8 +112,11 @@ class Listener:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read_when_stale)
             try:
-                async for number in notices:
-                    self._changed.add(number)
+                async for notice in notices:
+                    if isinstance(notice, RecordedCall):
+                        self._on_recorded(notice)
+                        continue
+                    self._changed.add(notice)
                     if len(self._changed) > MOST_AT_ONCE:
                         self._changed = {""}
                     self._is_stale.set()

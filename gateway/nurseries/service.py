@@ -1,6 +1,6 @@
 """The service: the tree of nurseries, the order of start and of shutdown. It knows its rooms and none of the adapters behind them.
 
-    workers   listener, janitor, polls, outbox, gauges; the inner doors (health, figures), open all the time
+    workers   listener, recordings, janitor, polls, outbox, gauges; the inner doors (health, figures), open all the time
     └─ events   couriers, one child for each card that has changed, and one for each call and CRM that is being told of it
        └─ laning   the lanes, which start those
           └─ writing   the journal, which feeds the lanes
@@ -35,7 +35,7 @@ from gateway.nurseries.enrichment import Enrichment
 from gateway.nurseries.event import Events
 from gateway.nurseries.janitor import keep_house
 from gateway.nurseries.journal import Journal
-from gateway.nurseries.lane import Calls, LaneRoom
+from gateway.nurseries.lane_room import Calls, LaneRoom
 from gateway.nurseries.lanes import Lanes
 from gateway.nurseries.listener import Listener, Notices
 from gateway.nurseries.lookups import Lookups, make_lookups
@@ -44,6 +44,7 @@ from gateway.nurseries.outbox import Outbox
 from gateway.nurseries.patience import Patience
 from gateway.nurseries.polls import Polls
 from gateway.nurseries.recipients import Recipients
+from gateway.nurseries.recordings import Recordings
 from gateway.nurseries.refresh import keep_fresh
 from gateway.ports import EnterpriseConfig, Owed, Store
 from gateway.settings import BotUpdates
@@ -107,6 +108,7 @@ class Running:
     enrichment: Enrichment
     polls: Polls
     listener: Listener
+    recordings: Recordings
     replayed: bool = False
     listening: bool = False
 
@@ -246,13 +248,17 @@ class Service:
             jitter=outside.jitter,
             public_base_url=outside.public_base_url,
         )
+        recordings = Recordings(
+            store=outside.store, clock=outside.clock, patience=outside.patience, push=outbox.take, show=lanes.note_recording
+        )
         listener = Listener(
             configurations=lookups.configurations,
             notices=outside.notices,
             patience=outside.patience,
             on_reload=(recipients.refresh_of, lambda _: polls.refresh()),
             on_refresh=(recipients.refresh, polls.refresh),
-            on_connect=(lanes.look_everywhere,),
+            on_connect=(lanes.look_everywhere, recordings.look_back),
+            on_recorded=recordings.heard,
         )
         return Running(
             journal=journal,
@@ -263,6 +269,7 @@ class Service:
             enrichment=enrichment,
             polls=polls,
             listener=listener,
+            recordings=recordings,
         )
 
     async def _start(self, running: Running, workers: trio.Nursery) -> None:
@@ -273,6 +280,7 @@ class Service:
         await running.lanes.start()
         running.replayed = True
         workers.start_soon(running.outbox.run)
+        workers.start_soon(running.recordings.run)
         workers.start_soon(running.polls.run)
         workers.start_soon(self._keep_house)
 

@@ -5,7 +5,6 @@
 """
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any, Final, cast
@@ -16,6 +15,7 @@ from gateway.calls.codec import MAX_FIELD_CHARACTERS, decode
 from gateway.calls.envelope import EnvelopeError, read_body
 from gateway.calls.events import Dial, Hangup
 from gateway.calls.phones import LineRule, parse_line_rule
+from gateway.calls.recording import Recording, recording_address
 from gateway.calls.report import CallReport, ReportKind
 from gateway.calls.reporting import report_of_event
 from gateway.errors import GatewayError
@@ -26,7 +26,8 @@ _DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
 _DOWNLOAD: Final = "download"
 # As in `IncomingEvent.data_source`.
 _LIVE, _RECOVERY = "live", "recovery"
-_RECORD_URL: Final = re.compile(r"https?://[^\s\"<>]{4,2000}")
+# A recording that became known later is a hangup with its address.
+_KINDS: Final = (ReportKind.DIAL, ReportKind.HANGUP)
 
 
 class InvalidPayload(GatewayError):
@@ -49,6 +50,13 @@ class PostedEvent:
         """A ring that was recovered: it is over, and the hangup that comes with it says everything."""
         return self.is_recovered and self.kind is ReportKind.DIAL
 
+    @property
+    def recording(self) -> Recording | None:
+        """The recording that is known by the end of the call."""
+        if self.kind is not ReportKind.HANGUP or not self.recording_url:
+            return None
+        return Recording(unique_id=self.unique_id, url=self.recording_url)
+
 
 def read_fields(body: bytes) -> dict[str, Any]:
     """The fields of a JSON object, numbers as they were written. Raises `InvalidPayload`."""
@@ -64,15 +72,14 @@ def read_event(body: bytes) -> PostedEvent:
     fields = read_fields(body)
     token, unique_id, kind = _text(fields.get("token")), _text(fields.get("uniqueId")), _text(fields.get("event_type"))
     raw = fields.get("raw", {})
-    if not token or not unique_id or kind not in tuple(ReportKind) or not isinstance(raw, dict):
+    if not token or not unique_id or kind not in _KINDS or not isinstance(raw, dict):
         raise InvalidPayload("token, uniqueId, event_type (dial or hangup) and raw are wanted")
-    address = _text(fields.get("record_url"), longest=2048)
     return PostedEvent(
         token=token,
         unique_id=unique_id,
         kind=ReportKind(kind),
         raw=cast("dict[str, Any]", raw),
-        recording_url=address if _RECORD_URL.fullmatch(address) else "",
+        recording_url=recording_address(_text(fields.get("record_url"), longest=2048)),
         is_recovered=fields.get("origin") == _DOWNLOAD,
     )
 
