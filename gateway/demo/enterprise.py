@@ -27,7 +27,7 @@ ENTERPRISE = EnterpriseConfig(
 )
 # As the chat is to show them, written down on its own: what is expected is not computed by what is checked.
 _NAMES: Mapping[str, str] = MappingProxyType({"150": "Ковалёв И. О.", "151": "Петрова А. И.", "152": "Сидоров П. И."})
-# Whom the enterprise knows when the demo begins; the third caller is new to it.
+# Whom the enterprise's RetailCRM knows when the demo begins; the third caller is new to it.
 _PERSON, _COMPANY, _STRANGER = "375290001101", "375290001102", "375290001103"
 CUSTOMERS: Mapping[str, CustomerProfile] = MappingProxyType(
     {

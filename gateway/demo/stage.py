@@ -4,7 +4,6 @@ import math
 import os
 import shlex
 import tempfile
-from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,14 +17,13 @@ from rich.console import Console
 
 from gateway.bootstrap import open_gateway
 from gateway.demo.chats import LineScreen, LiveScreen, Screen, messages_of, panels, plain_chats, texts_of
+from gateway.demo.crms import DemoCrms, open_crms, told, untold
 from gateway.demo.enterprise import CUSTOMERS, ENTERPRISE, LINE, PARTS, Part
 from gateway.errors import GatewayError
 from gateway.logs import open_logs
-from gateway.ports import NamedCustomer
 from gateway.settings import Bind, Settings
 from sql.embedded import embedded_server
 from sql.migrate import migrate
-from tester.fakes.own_crm import OwnCrmReceiver, serve_own_crm
 from tester.fakes.telegram import FakeTelegram, serve_fake_telegram
 from tester.pbx import Host, Posted
 from tester.player import AS_FAST_AS_POSSIBLE, REAL_TIME, Delivery, Player
@@ -40,8 +38,6 @@ _LOOPBACK = "127.0.0.1"
 _PUBLIC_PORT = 8000
 _INTERNAL_PORTS = (8020, 8019)
 _EXAMPLE_LINES = 20
-# A secret of nobody: it signs what the demo tells the CRM that it has started itself.
-_CRM_SECRET = "the demo signs with this secret"  # noqa: S105
 
 
 class DemoFailed(GatewayError):
@@ -53,7 +49,7 @@ class Stage:
     """A running gateway between a host's side of HTTP and a Telegram."""
 
     fake: FakeTelegram
-    crm: OwnCrmReceiver
+    crms: DemoCrms
     public_url: str
     internal_url: str
     log_dir: Path
@@ -81,15 +77,13 @@ async def _open_stage(console: Console) -> AsyncGenerator[Stage]:
     # Below /tmp others get through to the server's files: as root the server runs as somebody else.
     with tempfile.TemporaryDirectory(prefix=f"gateway-demo-{os.getpid()}-", dir="/tmp", ignore_cleanup_errors=True) as name:
         directory = Path(name)
-        fake, crm = FakeTelegram([ENTERPRISE.bot_token]), OwnCrmReceiver(_CRM_SECRET)
+        fake = FakeTelegram([ENTERPRISE.bot_token])
         async with (
             embedded_server(directory, durable=False) as database_url,
             serve_fake_telegram(fake) as telegram_url,
-            serve_own_crm(crm) as crm_url,
+            open_crms() as crms,
         ):
             await migrate(database_url)
-            own = {"enabled": True, "url": crm_url, "secret": _CRM_SECRET}
-            enterprise = attrs.evolve(ENTERPRISE, integrations={"own": own, "smart": {"primary": "own"}})
             settings = Settings(
                 database_url=database_url,
                 data_dir=directory,
@@ -98,19 +92,16 @@ async def _open_stage(console: Console) -> AsyncGenerator[Stage]:
                 internal_bind=tuple([await _bind(port) for port in _INTERNAL_PORTS]),
                 tester_bind=(),
                 telegram_base_url=telegram_url,
-                # The demo's own CRM is on this machine.
+                # The demo's CRMs are on this machine.
                 allow_private_targets=True,
             )
             with open_logs(settings.log_dir, level=settings.log_level.value, traced=settings.traced_enterprises) as trace:
                 async with open_gateway(settings, trace=trace) as gateway, trio.open_nursery() as nursery:
-                    await gateway.store.upsert_enterprises([enterprise])
-                    for phone, profile in CUSTOMERS.items():
-                        named = NamedCustomer(phone=phone, profile=profile, at=datetime.now(UTC))
-                        await gateway.store.name_customer(enterprise.number, named)
+                    await gateway.store.upsert_enterprises([attrs.evolve(ENTERPRISE, integrations=crms.integrations)])
                     addresses = await nursery.start(gateway.service.run)
                     yield Stage(
                         fake=fake,
-                        crm=crm,
+                        crms=crms,
                         public_url=f"http://{addresses['public'][0]}",
                         internal_url=f"http://{addresses['internal'][0]}",
                         log_dir=settings.log_dir,
@@ -152,8 +143,8 @@ async def _play_fast(stage: Stage) -> None:
             stage.console.print(*panels(messages_of(stage.fake, chat_id), math.inf), sep="\n")
     else:
         _print(stage.console, *plain_chats(stage.fake))
-    _print(stage.console, *told(stage.crm))
-    problems = [*refused, *differences(stage.fake), *untold(stage.crm)]
+    _print(stage.console, *told(stage.crms))
+    problems = [*refused, *differences(stage.fake), *untold(stage.crms)]
     if problems:
         raise DemoFailed("\n".join(problems))
 
@@ -169,7 +160,7 @@ async def _play_for_spectators(stage: Stage) -> None:
                 if part is not PARTS[-1]:
                     await trio.sleep(PAUSE_BETWEEN_CALLS_SECONDS)
         await _finals(stage)
-    _print(stage.console, *differences(stage.fake), *untold(stage.crm), "", *told(stage.crm), *invitation(stage))
+    _print(stage.console, *differences(stage.fake), *untold(stage.crms), "", *told(stage.crms), *invitation(stage))
     async with _shown(stage, reserved_lines=_EXAMPLE_LINES):
         await trio.sleep_forever()
 
@@ -205,7 +196,7 @@ async def _finals(stage: Stage) -> None:
     """Wait until every chat shows every final and nothing else, or for long enough."""
     with trio.move_on_after(FINALS_SECONDS):
         await stage.fake.until(lambda: not any(differences(stage.fake)))
-        await stage.crm.until(lambda: not any(untold(stage.crm)))
+        await stage.crms.until_told()
 
 
 def differences(fake: FakeTelegram) -> Iterator[str]:
@@ -222,25 +213,6 @@ def differences(fake: FakeTelegram) -> Iterator[str]:
                 left.remove(found)
         yield from (f"chat {chat_id} does not show «{wanted}»" for wanted in missing)
         yield from (f"chat {chat_id} shows «{' / '.join(text.splitlines())}», which is no final of this demo" for text in left)
-
-
-def told(crm: OwnCrmReceiver) -> Iterator[str]:
-    """What the enterprise's own CRM heard, a line for each event."""
-    yield "the enterprise's own CRM heard"
-    for event in crm.events:
-        call = event["data"]
-        answered = f", {call['duration_seconds']} s" if call["answered"] else ""
-        yield f"  {event['type']} {call['direction']} {call['phone']} {', '.join(call['extensions'])}{answered}"
-
-
-def untold(crm: OwnCrmReceiver) -> Iterator[str]:
-    """What the CRM has not heard, or heard twice, a line each: the dial and the hangup of every outside call are owed once."""
-    heard = Counter((event["type"], event["data"]["phone"]) for event in crm.events)
-    for part in PARTS:
-        for kind in ("call.dial", "call.hangup") if part.cast.phone else ():
-            times = heard[kind, f"+{part.cast.phone}"]
-            if times != 1:
-                yield f"the CRM heard the {kind} of {part.cast.phone} {times} times"
 
 
 def invitation(stage: Stage) -> Iterator[str]:
