@@ -99,8 +99,8 @@ class Facts:
 
 def known_user(settings: B24Settings, extension: str) -> User:
     """Whoever has this extension: by the settings, else left to the portal."""
-    user_id = settings.users.get(extension, "")
-    return User(user_id) if user_id else User(extension=extension)
+    user_ids = settings.users.get(extension)
+    return User(user_ids[0]) if user_ids else User(extension=extension)
 
 
 def default_user(settings: B24Settings) -> User | None:
@@ -125,7 +125,7 @@ def finisher(settings: B24Settings, report: CallReport, registered: User | None)
 
 def ringing_users(settings: B24Settings, report: CallReport) -> tuple[int, ...]:
     """The ids of all whose extension rings."""
-    return tuple(dict.fromkeys(int(settings.users[extension]) for extension in report.extensions if extension in settings.users))
+    return tuple(dict.fromkeys(int(user_id) for extension in report.extensions for user_id in settings.users.get(extension, ())))
 
 
 def facts_of(report: CallReport, user: User) -> Facts:

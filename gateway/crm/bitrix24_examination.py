@@ -143,7 +143,8 @@ async def _people(settings: B24Settings, portal: Portal, words: _Words, places: 
     except B24Trouble as exc:
         return [words.trouble("user.get", exc)]
     found: list[Finding] = []
-    for extension, user_id in settings.users.items():
+    mapped = [(extension, user_id) for extension, user_ids in settings.users.items() for user_id in user_ids]
+    for extension, user_id in mapped:
         if user_id not in there:
             if is_complete:
                 found.append(words.bad("user_missing", "correct_users", user=user_id, extension=extension))
@@ -153,7 +154,7 @@ async def _people(settings: B24Settings, portal: Portal, words: _Words, places: 
         found.append(words.bad("default_missing", "correct_users", user=settings.default_user))
     if not settings.users:
         found.append(words.bad("nobody", "fill_users"))
-    return found or [words.good("users", count=str(len(settings.users)))]
+    return found or [words.good("users", count=str(len(mapped)))]
 
 
 async def _active_users(portal: Portal, places: Places) -> tuple[Mapping[str, str], bool]:

@@ -45,15 +45,17 @@ class Application:
 
 @attrs.frozen(kw_only=True)
 class B24Settings:
-    """The table, checked. `users`: the id of a user by extension. `default_user`: who gets calls of nobody known; "" when nobody does."""
+    """The table, checked. `users`: the ids of the users of an extension, in the order of the settings; calls go to the first, cards to all.
+    `default_user`: who gets calls of nobody known; "" when nobody does.
+    """
 
     door: Webhook | Application
-    users: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    users: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
     default_user: str = ""
 
     def extension_of(self, user_id: str) -> str:
         """The extension of a user, "" when none is given."""
-        return next((extension for extension, known in self.users.items() if known == user_id), "")
+        return next((extension for extension, known in self.users.items() if user_id in known), "")
 
 
 def check_settings(table: Table) -> None:
@@ -125,19 +127,17 @@ def _application(table: Table, *, required: bool) -> Application | None:
     )
 
 
-def _users(table: Table) -> Mapping[str, str]:
-    """From `{user: extension}`, the way it is written, to `{extension: user}`, the way it is asked. A user may have none ("" or null)."""
-    users: dict[str, str] = {}
+def _users(table: Table) -> Mapping[str, tuple[str, ...]]:
+    """From `{user: extension}`, the way it is written, to `{extension: users}`, the way it is asked. A user may have none ("" or null)."""
+    users: dict[str, tuple[str, ...]] = {}
     inner = Table(table.table("user_extensions"), f"{table.place}.user_extensions", table.errors)
     for user_id in inner.values:
         if problem := _user_id_problem(user_id):
             table.fail("user_extensions", f"{shown(user_id)} {problem}")
             continue
         extension = inner.text(user_id, check=_extension_problem)
-        if extension in users:
-            inner.fail(user_id, f"extension {extension} is that of user {users[extension]} already")
-        elif extension:
-            users[extension] = user_id
+        if extension:
+            users[extension] = (*users.get(extension, ()), user_id)
     return MappingProxyType(users)
 
 

@@ -4,7 +4,7 @@ What is done is remembered at once (`Telling.memory`), so that the next try, or 
 
     registering   what the registration is known by (`Facts`), from before the first try on
     call_id       the portal's id of the call
-    shown         who sees the card, when there are several
+    cards, shown  who was to see the card, when there are several, and whether they do
     finished      it is in the portal's history
     recorded      and its recording with it
 """
@@ -46,7 +46,6 @@ from gateway.crm.limits import Places
 
 # Cards that stay open are a nuisance; a call that is not in the history is a loss. So hiding may not use up the time of finishing.
 HIDE_SECONDS = 0.5
-_MOST_FINISHES = 4
 
 
 @attrs.frozen(kw_only=True)
@@ -102,14 +101,16 @@ class Telling:
         # Whoever stands in for those whom nobody knows hears no bell.
         call_id = self._call_id or await self._register(user, shows=len(ringing) <= 1 and bool(report.extensions))
         if len(ringing) > 1 and not self._recall("shown"):
+            self.memory["cards"] = list(ringing)
             await self._call(SHOW, {"CALL_ID": call_id, "USER_ID": list(ringing)})
-            self.memory["shown"] = list(ringing)
+            self.memory["shown"] = True
         return Outcome(outcome=OutcomeClass.DELIVERED)
 
     async def _register(self, user: User, *, shows: bool) -> str:
         """The portal's id of the call. Whom the portal does not know is replaced by the default user, once."""
         facts = Facts.of(self._recall("registering")) or facts_of(self._report, user)
         instead = default_user(self._room.settings)
+        shows = shows and facts.user == user
         while True:
             self.memory["registering"] = dict(facts.document)
             try:
@@ -161,7 +162,7 @@ class Telling:
         """
         instead = default_user(self._room.settings)
         is_anew = False
-        for _ in range(_MOST_FINISHES):
+        while True:
             try:
                 await self._call(FINISH, finish_params(self._report, self._call_id, user))
             except B24Trouble as exc:
@@ -175,15 +176,14 @@ class Telling:
                 else:
                     raise
             else:
-                break
-        return True
+                return True
 
     async def _hide(self) -> None:
         """The card of everybody who has been shown it. A card that stays costs a click, so nothing here is a reason to stop."""
-        shown = self._recall("shown")
-        if not isinstance(shown, list) or not shown:
+        cards = self._recall("cards")
+        if not isinstance(cards, list) or not cards:
             return  # of one user: finishing closes it
-        user_ids = [user_id for user_id in map(whole, cast("list[Any]", shown)) if user_id is not None]
+        user_ids = [user_id for user_id in map(whole, cast("list[Any]", cards)) if user_id is not None]
         with trio.move_on_after(HIDE_SECONDS):
             try:
                 await self._call(HIDE, {"CALL_ID": self._call_id, "USER_ID": user_ids})

@@ -57,7 +57,7 @@ def test_the_settings_of_before_are_good_and_lead_to_the_webhook() -> None:
     door = SETTINGS.door
     assert isinstance(door, Webhook)
     assert (door.portal.host, door.user_id, door.code) == ("portal.bitrix24.by", "1", "HUSHk3yofaw3bh00")
-    assert (dict(SETTINGS.users), SETTINGS.default_user) == ({"151": "25", "152": "26"}, "")
+    assert (dict(SETTINGS.users), SETTINGS.default_user) == ({"151": ("25",), "152": ("26",)}, "")
     assert "HUSH" not in repr(SETTINGS)
 
 
@@ -100,7 +100,6 @@ def test_what_is_switched_off_may_be_incomplete_but_not_wrong() -> None:
         ({"user_extensions": {"ivanov": "151"}}, 'user_extensions: "ivanov" must be the id of a user of the portal, a number'),
         ({"user_extensions": {"25": 151}}, ".user_extensions: 25: must be text, not a number"),
         ({"user_extensions": {"25": "+37529"}}, '.user_extensions: 25: must be 1 to 6 digits, not "+37529"'),
-        ({"user_extensions": {"25": "151", "26": "151"}}, ".user_extensions: 26: extension 151 is that of user 25 already"),
         ({"client_id": "local.1"}, "client_secret: is missing"),
         ({**APPLICATION, "portal_domain": ""}, "portal_domain: must not be empty"),
         ({**APPLICATION, "portal_domain": "portal.bitrix24.by/rest/"}, "portal_domain: must be the portal's host alone"),
@@ -158,6 +157,9 @@ def test_a_call_is_finished_by_who_talked_or_by_whom_it_was_registered_for(repor
 
 def test_all_that_ring_see_the_card_once() -> None:
     assert ringing_users(SETTINGS, attrs.evolve(RUNG, extensions=("152", "153", "151", "152"))) == (26, 25)
+    shared = settings_of({**TABLE, "user_extensions": {"25": "151", "27": "151"}})
+    assert (ringing_users(shared, RUNG), known_user(shared, "151").params) == ((25, 27), {"USER_ID": 25})
+    assert (shared.extension_of("27"), shared.extension_of("28")) == ("151", "")
 
 
 # parameters

@@ -347,7 +347,7 @@ async def test_a_mistake_inside_is_an_outcome_and_a_line_in_the_log(
 
 async def test_a_damaged_memory_is_no_obstacle(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     async with bitrix24(nursery) as world:
-        damaged: dict[str, Any] = {"call_id": 5, "shown": "x", "registering": {"user_id": 7}, "finished": None}
+        damaged: dict[str, Any] = {"call_id": 5, "cards": "x", "registering": {"user_id": 7}, "finished": None}
         outcome = await world.crm.push(MISSED, push_id="1", memory=damaged)
         assert (outcome.outcome, world.call.status_code) == (OutcomeClass.DELIVERED, "304")
 

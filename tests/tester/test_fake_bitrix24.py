@@ -568,3 +568,24 @@ async def test_it_is_the_same_over_sockets(fake: FakeBitrix24) -> None:
         assert finished.json()["result"]["CALL_STATUS"] == 1
         assert said(await client.post(FINISH, json={"CALL_ID": call_id, "USER_ID": 1}))[0] == 400
     assert (fake.calls[0].duration_seconds, fake.calls[0].status_code) == (72, "200")
+
+
+async def test_the_history_has_what_is_finished_and_says_who_may_not_see_it(fake: FakeBitrix24) -> None:
+    first, second = await registered(fake), await registered(fake, EXTERNAL_CALL_ID="2.0")
+    assert await result(fake, "voximplant.statistic.get", FILTER={"CALL_ID": first}) == []
+    for call_id in (first, second):
+        await result(fake, FINISH, CALL_ID=call_id, USER_ID=2, DURATION=9)
+    (row,) = await result(fake, "voximplant.statistic.get", FILTER={"EXTERNAL_CALL_ID": "2.0"})
+    assert (row["CALL_ID"], row["CALL_FAILED_CODE"], row["CALL_DURATION"], row["RECORD_FILE_ID"]) == (second, "200", "9", None)
+    rows = await result(fake, "voximplant.statistic.get", SORT="ID", ORDER="DESC")
+    assert [row["ID"] for row in rows] == ["2", "1"]
+    fake.history.is_visible = False
+    assert said(await call(fake, "voximplant.statistic.get")) == (403, "ACCESS_DENIED", "Access denied!")
+
+
+async def test_portals_of_an_older_document_take_calls_of_one_number_for_one_until_it_ends(fake: FakeBitrix24) -> None:
+    fake.telephony.shares_calls = True
+    first = await registered(fake)
+    assert await registered(fake, EXTERNAL_CALL_ID="2.0") == first
+    await result(fake, FINISH, CALL_ID=first, USER_ID=1)
+    assert await registered(fake, EXTERNAL_CALL_ID="2.0") != first
