@@ -1,7 +1,9 @@
 """Bitrix24, what is pure: settings, the parameters of methods, what answers mean."""
 
 import json
+import tomllib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -357,3 +359,18 @@ def test_every_refusal_with_an_answer_of_its_own_speaks_both_languages() -> None
         advice = B24Trouble(Problem.REJECTED, "x", refusal=refusal).advice
         assert "\n" not in advice.en + advice.ru
         assert any("а" <= letter <= "я" for letter in advice.ru)
+
+
+# docs/crm/bitrix24.md
+
+
+@pytest.mark.parametrize("page", ["bitrix24.md", "bitrix24.ru.md"])
+def test_the_page_names_every_key_and_its_examples_are_good(page: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "crm" / page).read_text(encoding="utf-8")
+    examples = [tomllib.loads(part.partition("```")[0]) for part in text.split("```toml\n")[1:]]
+    tables = [example["enterprise"]["integrations"]["bitrix24"] for example in examples]
+    shown = [{**table, "incoming_webhook": WEBHOOK} if "incoming_webhook" in table else table for table in tables]
+    assert [table_problems("bitrix24", table) for table in shown] == [[], []]
+    assert [type(settings_of(table).door) for table in shown] == [Application, Webhook]
+    keys = {*TABLE, *APPLICATION, "default_user", "oauth_url"}
+    assert not [key for key in keys if f"`{key}`" not in text]
