@@ -143,10 +143,12 @@ def _object_of(text: str) -> Mapping[str, Any] | None:
 
 
 def _status_in(content: Mapping[str, Any], status: int) -> int:
+    """The one that the answer repeats; 400 for an error without one."""
     error = content.get("error")
-    code = number_of(cast("Mapping[str, Any]", error).get("code") if isinstance(error, dict) else content.get("result"))
-    if isinstance(error, dict) and (code is None or not 300 <= code < 600):
-        return 400
+    if error:
+        code = number_of(cast("Mapping[str, Any]", error).get("code")) if isinstance(error, dict) else None
+        return code if code is not None and 300 <= code < 600 else 400
+    code = number_of(content.get("result"))
     return code if code is not None and 100 <= code < 600 else status
 
 

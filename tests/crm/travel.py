@@ -96,9 +96,11 @@ async def open_travel(nursery: trio.Nursery, **how: Any) -> AsyncGenerator[Trave
     fake.account.add_manager(7, surname="Ким", name="Олег")
     network = MemoryNetwork(nursery)
     network.place(HOST, site_of(fake))
-    async with CrmHttp(network=network) as http:
-        yield Travel(fake, http, network)
-    nursery.cancel_scope.cancel()
+    try:
+        async with CrmHttp(network=network) as http:
+            yield Travel(fake, http, network)
+    finally:
+        nursery.cancel_scope.cancel()
 
 
 async def push(crm: CrmAdapter, report: CallReport, memory: Mapping[str, Any] | None = None) -> Outcome:
