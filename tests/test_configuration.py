@@ -144,11 +144,11 @@ NOT_A_NUMBER = "must be text, not a number (leading zeros would be lost): put it
             f'{HEAD}, table integrations.smart: primary: must be retailcrm, ms, uon, bitrix24 or own, not "amo"',
         ),
         (
-            "[enterprise.integrations.uon]\nsince = {day = 2025-01-09}",
-            f"{HEAD}, table integrations.uon: since.day: is a date or time, which has no place here: put it in quotes",
+            "[enterprise.integrations.uon]\nwebhooks = {day = 2025-01-09}",
+            f"{HEAD}, table integrations.uon: webhooks.day: is a date or time, which has no place here: put it in quotes",
         ),
-        ("[enterprise.integrations.uon]\nx = [1.0, nan]", f"{HEAD}, table integrations.uon: x[1]: must be a finite number"),
-        ('[enterprise.integrations.uon]\nx = "\\u0000"', f"{HEAD}, table integrations.uon: x: has a NUL character in it"),
+        ("[enterprise.integrations.uon]\nwebhooks = [1.0, nan]", f"{HEAD}, table integrations.uon: webhooks[1]: must be a finite number"),
+        ('[enterprise.integrations.uon]\nwebhooks = "\\u0000"', f"{HEAD}, table integrations.uon: webhooks: has a NUL character in it"),
         (
             f'{OWN}secret = "{GOOD_SECRET}"\ncolour = "red"\nurl = "https://crm.example/calls"',
             f'{HEAD}, table integrations.own: unknown key "colour"',
@@ -305,7 +305,7 @@ def test_a_number_of_thousands_of_digits_is_an_error_of_the_file(tmp_path: Path)
 
 
 def test_tables_nested_without_end_are_refused(tmp_path: Path) -> None:
-    (error,) = errors_of(tmp_path, f"{LEAST}[enterprise.integrations.uon]\n{'.'.join('a' * 900)} = 1\n")
+    (error,) = errors_of(tmp_path, f"{LEAST}[enterprise.integrations.uon]\nwebhooks.{'.'.join('a' * 900)} = 1\n")
     assert error.endswith("is nested too deep")
 
 
