@@ -1,9 +1,11 @@
 """The enterprise's own CRM: the event, its signature, what answers mean, and a receiver that trusts nobody."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 import pytest
@@ -206,6 +208,24 @@ def test_what_is_kept_of_an_answer_is_short_storable_and_without_secrets() -> No
     assert "\x00" not in kept
     assert kept.startswith("\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER} POST /hooks/***?***")
     assert len(kept) == 2048
+
+
+def in_php(text: str) -> str:
+    return text.replace("/", "\\/")
+
+
+def in_a_form(text: str) -> str:
+    return quote(text, safe="")
+
+
+@pytest.mark.parametrize("spelling", [str, in_php, in_a_form])
+def test_a_signature_that_comes_back_is_not_kept(spelling: Callable[[str], str]) -> None:
+    for second in range(20):
+        sent = request_of(settings(), event_of(RUNG, "0367"), push_id=PUSH, at=NOON + timedelta(seconds=second))
+        signed = sent.headers["webhook-signature"]
+        answer = HttpAnswer(status=500, body=f"you said {spelling(signed)} and no more".encode())
+        kept = outcome_of(answer, settings(), now=NOON, request={}, signed=signed).response["body"]
+        assert kept in ("you said v1,*** and no more", "you said v1%2C*** and no more")
 
 
 # docs/crm/own.md

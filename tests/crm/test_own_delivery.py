@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 import trio
@@ -70,6 +71,24 @@ async def test_a_crm_that_hangs_is_left_at_the_callers_deadline_and_heard_later(
         with trio.fail_after(2):
             assert (await crm.push(RUNG, push_id=PUSH, memory={})).outcome is OutcomeClass.DELIVERED
         assert len(receiver.events) == 1
+
+
+async def test_a_receiver_that_echoes_the_request_gives_nothing_away_to_the_log(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    heard: list[Heard] = []
+
+    async def echo(request: Heard) -> Reply:
+        heard.append(request)
+        return Reply(status=500, body=json.dumps(dict(request.headers)).encode())
+
+    network = MemoryNetwork(nursery)
+    network.place("crm.example", partial(speak_http, echo))
+    async with CrmHttp(network=network) as http:
+        crm = own_crm_maker(http, lambda: NOON)(JUNE, {"url": URL, "secret": VECTOR_SECRET})
+        outcome = await crm.push(RUNG, push_id=PUSH, memory={})
+    nursery.cancel_scope.cancel()
+    assert heard[0].headers["webhook-signature"].startswith("v1,")
+    assert heard[0].headers["webhook-signature"][3:] not in str(outcome.response)
+    assert PUSH in str(outcome.response)
 
 
 async def test_a_wrong_secret_is_told_as_such(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
