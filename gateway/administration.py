@@ -4,7 +4,7 @@ It works on the database alone, whether a gateway runs or not; a running one hea
 """
 
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from cache.directory import Directory
 from gateway.bootstrap import open_database
 from gateway.calls.record import CallRecord
 from gateway.configuration import load_configuration
+from gateway.crm.checks import refused_targets
 from gateway.errors import GatewayError
 from gateway.ports import EnterpriseConfig, Store, StoredEvent
 from gateway.settings import Settings
@@ -78,11 +79,30 @@ async def migrate_database(settings: Settings) -> Sequence[str]:
         return await migrate(url)
 
 
-async def load_file(settings: Settings, path: Path) -> Sequence[str]:
-    """Make the configuration so; what changed, one line each. Raises ConfigurationError with a line for each thing that is wrong."""
+@attrs.frozen(kw_only=True)
+class Loaded:
+    """What a file has changed, and what of it cannot work under these settings; one line each."""
+
+    changes: Sequence[str]
+    warnings: Sequence[str]
+
+
+async def load_file(settings: Settings, path: Path) -> Loaded:
+    """Make the configuration so. Raises ConfigurationError with a line for each thing that is wrong.
+
+    What only the settings forbid is loaded with a warning: the gateway may run with others.
+    """
     enterprises = load_configuration(path)
     async with open_store(settings) as store:
-        return await store.upsert_enterprises(enterprises)
+        changes = await store.upsert_enterprises(enterprises)
+    return Loaded(changes=changes, warnings=() if settings.allow_private_targets else tuple(_refused_targets(enterprises)))
+
+
+def _refused_targets(enterprises: Sequence[EnterpriseConfig]) -> Iterator[str]:
+    for enterprise in enterprises:
+        for name, values in enterprise.integrations.items():
+            for problem in refused_targets(name, values):
+                yield f"enterprise {enterprise.number}: {problem}"
 
 
 async def find_enterprise(store: Store, key: str) -> EnterpriseConfig:

@@ -91,7 +91,8 @@ async def open_crms(settings: Settings, store: Store) -> AsyncGenerator[Crms]:
                 CrmKind.UON: uon_crm_maker(http, limiters, wall_clock),
                 CrmKind.BITRIX24: bitrix24_maker(http, limiters, store, wall_clock),
                 CrmKind.OWN: own_crm_maker(http, wall_clock),
-            }
+            },
+            allow_private_targets=settings.allow_private_targets,
         )
 
 

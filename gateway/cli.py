@@ -74,8 +74,10 @@ def load(
     config: ConfigOption = None,
 ) -> None:
     """Take over a configuration of enterprises; says what has changed."""
-    changes = _run(partial(administration.load_file, _settings(config), file))
-    _tell(changes or ["nothing changed"])
+    loaded = _run(partial(administration.load_file, _settings(config), file))
+    _tell(loaded.changes or ["nothing changed"])
+    for warning in loaded.warnings:
+        print(f"gateway: warning: {warning}", file=sys.stderr)
 
 
 @app.command()

@@ -93,6 +93,16 @@ def test_loading_says_what_changed_and_then_that_nothing_did(gateway: Gateway, c
     assert (second.exit_code, second.stdout) == (0, "nothing changed\n")
 
 
+def test_a_crm_that_the_settings_forbid_to_ask_is_loaded_with_a_warning(gateway: Gateway, configuration: Path) -> None:
+    own = '\n[enterprise.integrations.own]\nenabled = true\nurl = "http://127.0.0.1:9/HUSH"\nsecret = "HUSHHUSHHUSHHUSHHUSHHUSH"\n'
+    configuration.write_text(CONFIGURATION.replace("\n[[enterprise.line]]", f"{own}\n[[enterprise.line]]"))
+    forbidden = gateway("load", str(configuration))
+    refusal = "integrations.own: url: plain http is refused, unless the gateway's setting allow_private_targets is true"
+    assert (forbidden.exit_code, forbidden.stderr) == (0, f"gateway: warning: enterprise 0367: {refusal}\n")
+    allowed = gateway("load", str(configuration), GATEWAY_ALLOW_PRIVATE_TARGETS="true")
+    assert (allowed.exit_code, allowed.stdout, allowed.stderr) == (0, "nothing changed\n", "")
+
+
 def test_everything_that_is_wrong_with_a_file_is_told_in_a_line_each(gateway: Gateway, configuration: Path) -> None:
     configuration.write_text(CONFIGURATION.replace("[[enterprise.line]]", 'nmae = "x"\n[[enterprise.line]]').replace("0001363", "0 1"))
     result = gateway("load", str(configuration))

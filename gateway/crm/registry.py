@@ -6,7 +6,7 @@ from typing import Any, cast
 import attrs
 
 from gateway.crm.base import CrmAdapter, CrmKind, CrmSettingsError
-from gateway.crm.checks import CHECKS, SMART, table_problems
+from gateway.crm.checks import CHECKS, SMART, refused_targets, table_problems
 from gateway.ports import EnterpriseConfig
 from gateway.tables import kind_of, shown
 
@@ -35,12 +35,14 @@ class _Made:
 class Crms:
     """The CRMs this gateway can speak to, and the adapters made so far.
 
-    `integrations` of an enterprise may hold anything, since administrators write it with psql too: what is damaged counts as switched off
-    and is told by `problems`.
+    `integrations` of an enterprise may hold anything, since administrators write it with psql too: where it is damaged nothing new is owed
+    (`enabled`), what is owed already fails (`told`), and `problems` says what is wrong. Without `allow_private_targets` an address that
+    `CrmHttp` would refuse is wrong too.
     """
 
-    def __init__(self, makers: Mapping[CrmKind, CrmMaker]) -> None:
+    def __init__(self, makers: Mapping[CrmKind, CrmMaker], *, allow_private_targets: bool = True) -> None:
         self._makers = dict(makers)
+        self._allow_private_targets = allow_private_targets
         self._made: dict[tuple[str, CrmKind], _Made] = {}
 
     @property
@@ -72,6 +74,29 @@ class Crms:
                 del self._made[next(iter(self._made))]
         return made.adapter
 
+    def told(self, config: EnterpriseConfig, crm: str) -> CrmAdapter | None:
+        """The adapter for what this CRM is owed; None: the enterprise or the integration is switched off, or has been taken out.
+
+        Raises: `CrmSettingsError` also for what is damaged, so that nobody knows whether it is switched off.
+        """
+        if not config.active:
+            return None
+        if config.integrations_problem:
+            raise CrmSettingsError(config.integrations_problem)
+        if crm not in config.integrations:
+            return None
+        table = _table(config, crm)
+        if table is None:
+            raise CrmSettingsError(f"integrations.{_plain(crm)}: must be a table, not {kind_of(config.integrations[crm])}")
+        is_enabled = table.get("enabled", False)
+        if not isinstance(is_enabled, bool):
+            raise CrmSettingsError(f"integrations.{_plain(crm)}.enabled: must be true or false, not {kind_of(is_enabled)}")
+        if not is_enabled:
+            return None
+        if crm not in self._makers:
+            raise CrmSettingsError(_unsupported(_plain(crm)))
+        return self.adapter(config, CrmKind(crm))
+
     def primary(self, config: EnterpriseConfig) -> CrmKind:
         """Who is asked for names and responsible people: `smart.primary`, enabled or not; RetailCRM when it says nothing usable."""
         value = (_table(config, SMART) or {}).get("primary")
@@ -92,6 +117,8 @@ class Crms:
                 yield f"integrations: unknown key {shown(name)}"
             else:
                 yield from table_problems(name, table)
+                if not self._allow_private_targets:
+                    yield from refused_targets(name, table)
                 if _is_enabled(config, name) and name in tuple(CrmKind) and name not in self._makers:
                     yield _unsupported(name)
 

@@ -117,6 +117,14 @@ class Target:
         return cls(scheme=parsed.scheme, host=host, port=port, path=parsed.raw_path)
 
     @property
+    def refusal(self) -> str:
+        """Why nobody will ever connect to it where private targets are not allowed, "" when the name has to be resolved to know."""
+        if self.scheme != "https":
+            return "plain http is refused"
+        is_local = self.host == "localhost" or self.host.endswith(".localhost")
+        return "an address in a private network is refused" if is_local or (_is_address(self.host) and not is_public(self.host)) else ""
+
+    @property
     def host_header(self) -> str:
         """What the `Host` header says: the port only when it is not the usual one (RFC 9110 7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -136,6 +144,14 @@ class Target:
     @property
     def _path_parts(self) -> list[str]:
         return self.path.partition(b"?")[0].decode("ascii", "replace").split("/")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _host_problem(host: str) -> str | None:

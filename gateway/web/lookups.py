@@ -99,8 +99,8 @@ def stats_of(configurations: Configurations) -> dict[str, Any]:
     """The figures by their old names.
 
     `hits` and `misses`: look-ups of integrations, lines and managers, those of live calls included; `config_hits` and `config_misses`:
-    of whole configurations. Where nothing has been asked a rate is 0. Sizes are of what exists: keys that nobody has are remembered too, and
-    are not counted.
+    of whole configurations. Where nothing has been asked a rate is 0. Sizes are of what exists: keys that nobody has are remembered too,
+    and are not counted.
     """
     lookups = sum_of((configurations.statistics, configurations.metadata_statistics))
     configs = configurations.config_statistics

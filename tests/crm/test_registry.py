@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.crm import registry
 from gateway.crm.base import CrmKind, CrmSettingsError
+from gateway.crm.checks import refused_targets
 from gateway.crm.http import CrmHttp
 from gateway.crm.own import OwnCrm, own_crm_maker
 from gateway.crm.registry import Crms
@@ -161,6 +162,69 @@ def test_everything_that_is_wrong_is_told_in_one_line_each() -> None:
 def test_good_settings_and_switched_off_ones_have_no_problems() -> None:
     assert crms().problems(june({"own": OWN, "ms": {"enabled": False}, "smart": {"primary": "own"}})) == ()
     assert crms().problems(june({"own": {"enabled": False}})) == ()
+
+
+@pytest.mark.parametrize(
+    ("url", "refusal"),
+    [
+        ("http://crm.example/HUSH", "plain http is refused"),
+        ("https://192.168.1.5/HUSH", "an address in a private network is refused"),
+        ("https://[::1]:8443/HUSH", "an address in a private network is refused"),
+        ("https://localhost/HUSH", "an address in a private network is refused"),
+        ("https://crm.example/HUSH", ""),
+        ("https://[2606:4700::1]/", ""),
+    ],
+)
+def test_an_address_that_can_never_be_asked_is_a_problem_unless_private_ones_are_allowed(url: str, refusal: str) -> None:
+    config = june({"own": {**OWN, "url": url}})
+    told = f"integrations.own: url: {refusal}, unless the gateway's setting allow_private_targets is true"
+    maker = own_crm_maker(http(), lambda: datetime(2025, 10, 1, tzinfo=UTC))
+    assert Crms({CrmKind.OWN: maker}, allow_private_targets=False).problems(config) == ((told,) if refusal else ())
+    assert Crms({CrmKind.OWN: maker}, allow_private_targets=True).problems(config) == ()
+    off = june({"own": {**OWN, "url": url, "enabled": False}})
+    assert Crms({CrmKind.OWN: maker}, allow_private_targets=False).problems(off) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "keys"),
+    [
+        ("retailcrm", {"domain": "10.0.0.7", "api_key": "HUSH"}, ["domain"]),
+        ("ms", {"phone_api_url": "http://ms.example/api", "json_api_url": "https://127.0.0.1/api"}, ["phone_api_url", "json_api_url"]),
+        ("uon", {"api_url": "http://uon.example"}, ["api_url"]),
+        ("bitrix24", {"incoming_webhook": "http://b24.example/rest/1/HUSH/"}, ["incoming_webhook"]),
+        ("own", {"url": "no address"}, []),
+        ("own", {"url": 5}, []),
+    ],
+)
+def test_the_addresses_of_every_crm_are_looked_at(kind: str, table: dict[str, Any], keys: list[str]) -> None:
+    found = list(refused_targets(kind, {"enabled": True, **table}))
+    assert [problem.split(": ")[1] for problem in found] == keys
+    assert "HUSH" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("smart", "problem"),
+    [
+        ({"primary": "uon", "mode": "name-only", "lines": {"gsm:0001363": {"enabled": True, "algorithm": "last_call"}}}, None),
+        ({"enabled": True, "lines": {"sip:office-1": {"line_name_order": 1, "send_shop_name": False, "do_routing": True}}}, None),
+        ({"lines": {"sip:x": {"algorithm": "retailcrm"}}}, None),
+        ({"primery": "uon"}, 'unknown key "primery" (is "primary" meant?)'),
+        ({"mode": "on"}, 'mode: must be routing+name, name-only or off, not "on"'),
+        ({"lines": []}, "lines: must be a table, not a list"),
+        ({"lines": {"0001363": {}}}, 'lines: "0001363": must be gsm: and the number of a line, or sip: and its name'),
+        ({"lines": {"gsm:1": True}}, 'lines: "gsm:1": must be a table, not true or false'),
+        ({"lines": {"gsm:1": {"do_route": True}}}, 'lines: "gsm:1": unknown key "do_route" (is "do_routing" meant?)'),
+        ({"lines": {"gsm:1": {"enabled": "yes"}}}, 'lines: "gsm:1": enabled: must be true or false, without quotes, not text'),
+        (
+            {"lines": {"gsm:1": {"shop_name_order": "2"}}},
+            'lines: "gsm:1": shop_name_order: must be a whole number, without quotes, not text',
+        ),
+    ],
+)
+def test_the_table_smart_is_read_strictly(smart: dict[str, Any], problem: str | None) -> None:
+    found = crms().problems(june({"smart": smart}))
+    place = "integrations.smart: "
+    assert [line.removeprefix(place) for line in found] == ([problem] if problem else [])
 
 
 anything: st.SearchStrategy[Any] = st.recursive(
