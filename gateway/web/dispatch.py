@@ -70,11 +70,12 @@ class DispatchDesk:
         """No deadline of its own: cut off after the commit, nobody would tell the outbox of what is there before its next round."""
         report = None if posted.is_old_news else report_of_posted(posted, config, at=self._clock(), zone=zone_of(config))
         owed = owed_of(kinds, report) if report is not None else ()
-        if not owed:
-            return json_answer({"success": True})
-        keys = await self._store.accept_owed(config.number, owed)
+        keys = [*await self._store.accept_owed(config.number, owed)] if owed else []
+        if posted.recording is not None:
+            # An end that was told before without it, by whomever. All CRMs of the call get it: what is known of a call is known to all.
+            keys += await self._store.accept_recording(config.number, posted.recording)
         self._outbox.take(keys)
-        return json_answer({"success": True} if keys else {"status": "ignored", "reason": "duplicate"})
+        return json_answer({"success": True} if keys or not owed else {"status": "ignored", "reason": "duplicate"})
 
     async def dead(self, key: str) -> Response:
         """What was given up, newest first."""

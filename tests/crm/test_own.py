@@ -10,7 +10,7 @@ from urllib.parse import quote
 import attrs
 import pytest
 
-from gateway.calls.report import CallReport
+from gateway.calls.report import CallReport, ReportKind
 from gateway.crm.advice import advice_of
 from gateway.crm.base import CrmSettingsError, Fault, Outcome, OutcomeClass, Problem
 from gateway.crm.http import HttpAnswer
@@ -62,6 +62,13 @@ def test_a_hangup_happened_when_the_call_ended() -> None:
     assert (data["answered_at"], data["ended_at"]) == ("2025-10-01T09:00:07Z", "2025-10-01T09:01:12.500000Z")
     assert (data["mobile"], data["transfers"], data["extension"]) == ("+375290000152", ["151", "152"], "152")
     assert (data["duration_seconds"], data["talk_seconds"], data["waiting_seconds"]) == (72, 65, 7)
+
+
+def test_a_recording_is_the_end_again_with_its_link() -> None:
+    late = attrs.evolve(TALKED, kind=ReportKind.RECORDING)
+    told, ended = event_of(late, "0367"), event_of(TALKED, "0367")
+    assert (told["type"], told["timestamp"], told["data"]) == ("call.recording", ended["timestamp"], ended["data"])
+    assert told["data"]["recording_url"] == "https://gateway.example/recordings/file/1"
 
 
 def test_every_fact_of_a_report_is_in_the_event() -> None:

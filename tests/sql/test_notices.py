@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import trio
 
+from gateway.calls.recording import Recording
 from gateway.ports import Owed, Step
 from sql.driver import Connection, connect
 from sql.pool import Pool, open_pool
@@ -12,6 +13,7 @@ from sql.store import PostgresStore
 from tester.samples import BOT, NUMBER, enterprise, finished, named, report
 
 Heard = Callable[[], Awaitable[list[str]]]
+URL = "https://pbx.example/recordings/file/1"
 
 
 @pytest.fixture
@@ -26,6 +28,7 @@ async def heard(pool: Pool, migrated_url: str) -> AsyncIterator[Heard]:
     """What was told since the last time, sorted."""
     listener: Connection = await connect(migrated_url)
     await listener.listen("gateway_configuration")
+    await listener.listen("gateway_recordings")
     notifications = listener.notifications()
 
     async def take() -> list[str]:
@@ -110,3 +113,35 @@ async def test_work_is_no_news(pool: Pool, heard: Heard) -> None:
         Step(enterprise_number=NUMBER, records=(finished(1),), owed=(Owed(crm="own", report=report()),), named=(named(),))
     )
     assert await heard() == []
+
+
+BY_HAND = f"""insert into calls (enterprise_number, call_id, unique_id, phone, extension, call_type, call_status, date_received, trunk,
+    transfers, closed_by, data_source, record_url) values ('my house', 7, '', '', '', 0, 0, now(), '', '', '', '', '{URL}')"""
+RECORDED: tuple[tuple[str, list[str]], ...] = (
+    (f"update calls set record_url = '{URL}' where call_id = 1", ["0367 1"]),
+    (f"update calls set record_url = '{URL}'", ["0367 1", "0367 2"]),
+    (f"update calls set record_url = '{URL}', phone = phone where call_id = 3", []),
+    ("update calls set record_url = ''", []),
+    ("update calls set record_url = null", []),
+    ("update calls set phone = '375290009999'", []),
+    (BY_HAND, ["my house 7"]),
+)
+
+
+@pytest.mark.parametrize(("change", "payloads"), RECORDED)
+async def test_a_link_of_a_recording_is_told_with_its_call(pool: Pool, heard: Heard, change: str, payloads: list[str]) -> None:
+    await PostgresStore(pool).commit_step(Step(enterprise_number=NUMBER, records=(finished(1), finished(2))))
+    await heard()
+    await pool.execute(change)
+    assert await heard() == payloads
+
+
+async def test_a_link_that_was_told_is_told_again_only_when_it_changes(pool: Pool, heard: Heard) -> None:
+    store = PostgresStore(pool)
+    await store.commit_step(Step(enterprise_number=NUMBER, records=(finished(1),)))
+    for address, payloads in ((URL, ["0367 1"]), (URL, []), (f"{URL}0", ["0367 1"])):
+        await store.accept_recording(NUMBER, Recording(call_id=1, url=address))
+        assert await heard() == payloads
+    await store.commit_step(Step(enterprise_number=NUMBER, records=(finished(1, duration=70),)))
+    assert await heard() == []
+    assert await store.recordings_of(NUMBER, [1]) == {1: f"{URL}0"}

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from gateway.calls.report import ReportKind
 from gateway.crm.base import CrmKind
 from gateway.errors import StoreRejected
-from gateway.ports import EnterpriseConfig, LineConfig
+from gateway.ports import EnterpriseConfig, LineConfig, Step
 from gateway.web.posted_event import InvalidPayload, read_event, report_of_posted
 from tester.fakes.crm import PERMANENT, RETRYABLE, ScriptedCrm
+from tester.samples import finished
 from tests.web.conftest import open_client
 from tests.web.inside import EVERYBODY, JUNE, NOW, Inside, open_inside
 
@@ -126,6 +127,59 @@ async def test_a_recovered_end_is_told_as_such_and_without_a_ring(inside: Inside
     assert (push.report.kind, push.report.recovered) == (HANGUP, True)
 
 
+# ── a recording that becomes known after the end ────────────────────────────────────────────────────────────────────────────────────────
+
+RECORDING = "https://gw.example/recordings/file/1"
+
+
+async def test_the_end_posted_again_with_its_recording_is_told_as_a_recording(inside: Inside) -> None:
+    await accepted(inside, payload("hangup"))
+    await inside.until_pushed(RETAILCRM, 2)
+    assert await accepted(inside, payload("hangup", record_url=RECORDING)) == {"success": True}
+    await inside.until_pushed(RETAILCRM, 3)
+    hangup, recording = (push.report for push in inside.crms[RETAILCRM].pushes[1:])
+    assert recording == attrs.evolve(hangup, kind=ReportKind.RECORDING, recording_url=RECORDING)
+    for _ in range(2):
+        assert await accepted(inside, payload("hangup", record_url=RECORDING)) == {"status": "ignored", "reason": "duplicate"}
+    assert await accepted(inside, payload("hangup")) == {"status": "ignored", "reason": "duplicate"}
+    assert len(inside.crms[RETAILCRM].pushes) == 3
+
+
+async def test_an_end_that_was_told_with_its_recording_is_a_duplicate(inside: Inside) -> None:
+    assert await accepted(inside, payload("hangup", record_url=RECORDING)) == {"success": True}
+    assert await accepted(inside, payload("hangup", record_url=RECORDING)) == {"status": "ignored", "reason": "duplicate"}
+
+
+@pytest.mark.parametrize("address", ["soon", "", None, 7, "ftp://x/y", "https://a b/c"])
+async def test_an_address_that_is_none_is_no_recording(inside: Inside, address: object) -> None:
+    await accepted(inside, payload("hangup"))
+    assert await accepted(inside, payload("hangup", record_url=address)) == {"status": "ignored", "reason": "duplicate"}
+
+
+async def test_a_ring_has_no_recording(inside: Inside) -> None:
+    await accepted(inside, payload("dial"))
+    assert await accepted(inside, payload("dial", record_url=RECORDING)) == {"status": "ignored", "reason": "duplicate"}
+
+
+async def test_a_recording_that_one_crm_is_told_of_is_told_to_all_that_know_the_call() -> None:
+    config = attrs.evolve(JUNE, integrations={"own": {"enabled": True}, "uon": {"enabled": True}})
+    async with open_inside([config]) as inside:
+        await accepted(inside, payload("hangup"))
+        for crm in (OWN, UON):
+            await inside.until_pushed(crm, 1)
+        await accepted(inside, payload("hangup", record_url=RECORDING), "/internal/uon/call-event")
+        for crm in (OWN, UON):
+            await inside.until_pushed(crm, 2)
+            assert [push.report.kind for push in inside.crms[crm].pushes] == [HANGUP, ReportKind.RECORDING]
+
+
+async def test_the_recording_of_a_call_without_crms_is_kept(inside: Inside) -> None:
+    await inside.store.commit_step(Step(enterprise_number="0368", records=(attrs.evolve(finished(5), unique_id=UNIQUE_ID),)))
+    body = payload("hangup", record_url=RECORDING) | {"token": "0368"}
+    assert await accepted(inside, body) == {"success": True}
+    assert await inside.store.recordings_of("0368", [5]) == {5: RECORDING}
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -174,6 +228,7 @@ async def test_a_rule_that_is_none_does_no_harm() -> None:
         payload() | {"uniqueId": "a\nb"},
         payload() | {"event_type": "bridge"},
         payload() | {"event_type": "start"},
+        payload("hangup") | {"event_type": "recording"},
         payload() | {"event_type": 1},
         payload() | {"raw": "text"},
         payload() | {"raw": None},
