@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 LEAST_KEY_BYTES = 24
 MOST_KEY_BYTES = 64
 _PREFIX = "whsec_"
+# Standard Webhooks, "Signature scheme": of a signature that is symmetric.
+_VERSION = "v1,"
 _LONGEST_URL = 2048
 # Of an answer, in `integration_logs`: enough for an error page's message.
 KEPT_ANSWER_CHARACTERS = 2048
@@ -163,12 +166,15 @@ def request_of(settings: OwnSettings, event: Mapping[str, Any], *, push_id: str,
 def signature(key: bytes, webhook_id: str, timestamp: str, body: bytes) -> str:
     """Standard Webhooks, "Signature scheme": of `{msg_id}.{timestamp}.{payload}`."""
     digest = hmac.digest(key, f"{webhook_id}.{timestamp}.".encode() + body, hashlib.sha256)
-    return f"v1,{base64.b64encode(digest).decode()}"
+    return f"{_VERSION}{base64.b64encode(digest).decode()}"
 
 
-def outcome_of(answer: HttpAnswer, settings: OwnSettings, *, now: datetime, request: Mapping[str, Any]) -> Outcome:
-    """Standard Webhooks, "Delivery success and failure": the status says it all, whatever the body is like."""
-    response: dict[str, Any] = {"status": answer.status, "body": _kept(answer.body, settings)}
+def outcome_of(answer: HttpAnswer, settings: OwnSettings, *, now: datetime, request: Mapping[str, Any], signed: str = "") -> Outcome:
+    """Standard Webhooks, "Delivery success and failure": the status says it all, whatever the body is like.
+
+    `signed`: the signature of the request, which a receiver that echoes requests sends back.
+    """
+    response: dict[str, Any] = {"status": answer.status, "body": _kept(answer.body, settings, signed)}
     if answer.flaw:
         response["flaw"] = answer.flaw
     problem = problem_of_status(answer.status)
@@ -184,11 +190,13 @@ def outcome_of(answer: HttpAnswer, settings: OwnSettings, *, now: datetime, requ
     )
 
 
-def _kept(body: bytes, settings: OwnSettings) -> str:
+def _kept(body: bytes, settings: OwnSettings, signed: str) -> str:
     """The beginning of an answer, as text that PostgreSQL's JSON can hold, without what is secret of the request."""
     text = body.decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
-    for secret in settings.secrets:
-        text = text.replace(secret, "***")
+    for secret in (*settings.secrets, signed.removeprefix(_VERSION)):
+        # As some write it in JSON, as it stands in forms, and as it is.
+        for spelling in (secret.replace("/", "\\/"), quote(secret, safe=""), secret):
+            text = text.replace(spelling, "***") if spelling else text
     return text[:KEPT_ANSWER_CHARACTERS]
 
 
@@ -219,10 +227,9 @@ class OwnCrm:
         try:
             event = event_of(report, self._enterprise_number)
             request["body"] = event
-            answer = await self._http.send(
-                request_of(self._settings, event, push_id=push_id, at=self._clock(), account=self._enterprise_number)
-            )
-            return outcome_of(answer, self._settings, now=self._clock(), request=request)
+            sent = request_of(self._settings, event, push_id=push_id, at=self._clock(), account=self._enterprise_number)
+            answer = await self._http.send(sent)
+            return outcome_of(answer, self._settings, now=self._clock(), request=request, signed=sent.headers["webhook-signature"])
         except CrmTrouble as exc:
             return failure(exc.problem, str(exc), is_ambiguous=exc.is_ambiguous, request=request)
         except Exception as exc:  # noqa: BLE001  (the contract: never raises; a mistake here must cost one push, not the worker of all)
