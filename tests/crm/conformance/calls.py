@@ -14,7 +14,7 @@ import attrs
 
 from tester.pbx import Host, Posted, connect, fail, incoming, outgoing
 from tester.virtual import HOST
-from tests.crm.conformance.facts import Ended, Truth
+from tests.crm.conformance.facts import Ended, Name, Truth
 
 TRUNK = "0001363"
 MOBILE = "375290000152"
@@ -39,6 +39,11 @@ class Script:
     truth: Truth
     is_heard_live: bool = True
     recorded: Recorded = Recorded.NEVER
+
+    @property
+    def name(self) -> Name:
+        """By what a CRM is asked for it."""
+        return Name(unique_id=self.unique_id, phone=self.truth.phone)
 
 
 Play = Callable[[Host, str], tuple[str, Truth]]

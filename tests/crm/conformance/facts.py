@@ -72,6 +72,14 @@ class Truth:
 
 
 @attrs.frozen(kw_only=True)
+class Name:
+    """By what a CRM is asked for a call: our id, and where it keeps none, the customer's number."""
+
+    unique_id: str
+    phone: str
+
+
+@attrs.frozen(kw_only=True)
 class Answer:
     """An answer that a fault puts in the place of the right one."""
 

@@ -37,7 +37,7 @@ async def test_a_wrong_key_is_told_once_and_a_right_one_brings_the_call(
         assert all(push.reason and push.advice for push in dead.values())
         await trio.sleep(HOUR_SECONDS)
         assert len(world.fake.requests) == requests
-        assert not world.records(script.unique_id, script.truth.phone)
+        assert not world.records(script.name)
         await room.change(world.settings)
         await room.process.running.outbox.revive(NUMBER)
         await room.settle()

@@ -31,7 +31,7 @@ from tester.fakes.own_crm import OwnCrmReceiver
 from tester.fakes.retailcrm import FakeRetailCrm
 from tester.fakes.uon import FakeUon
 from tester.memory import MemoryStore
-from tests.crm.conformance.facts import Answer, Ended, Record, Step, Truth
+from tests.crm.conformance.facts import Answer, Ended, Name, Record, Step, Truth
 
 EXTENSIONS = ("151", "152", "153")
 PEOPLE = {"151": "Петрова", "152": "Сидоров", "153": "Ким"}
@@ -39,6 +39,16 @@ MINSK, MOSCOW = ZoneInfo("Europe/Minsk"), ZoneInfo("Europe/Moscow")
 
 Clock = Callable[[], datetime]
 F = TypeVar("F", bound=CrmServer)
+
+
+@attrs.frozen(kw_only=True)
+class Means:
+    """What adapters are made with."""
+
+    http: CrmHttp
+    limiters: Limiters
+    store: MemoryStore
+    clock: Clock
 
 
 class World(ABC, Generic[F]):
@@ -58,7 +68,7 @@ class World(ABC, Generic[F]):
         self.fake = fake
 
     @abstractmethod
-    def maker(self, http: CrmHttp, limiters: Limiters, store: MemoryStore, clock: Clock) -> CrmMaker:
+    def maker(self, means: Means) -> CrmMaker:
         """What `gateway.bootstrap` makes of it."""
 
     @property
@@ -72,7 +82,7 @@ class World(ABC, Generic[F]):
         """The same with a key that the CRM does not know."""
 
     @abstractmethod
-    def records(self, unique_id: str, phone: str) -> Sequence[Record]:
+    def records(self, name: Name) -> Sequence[Record]:
         """What it holds of a call."""
 
     @abstractmethod
@@ -142,8 +152,8 @@ class RetailCrm(World[FakeRetailCrm]):
         for number, (extension, name) in enumerate(PEOPLE.items()):
             self.fake.add_user(27 + number, last_name=name, code=extension)
 
-    def maker(self, http: CrmHttp, limiters: Limiters, store: MemoryStore, clock: Clock) -> CrmMaker:
-        return retailcrm_maker(http, limiters, clock)
+    def maker(self, means: Means) -> CrmMaker:
+        return retailcrm_maker(means.http, means.limiters, means.clock)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -155,9 +165,9 @@ class RetailCrm(World[FakeRetailCrm]):
     def wrong_settings(self) -> Mapping[str, Any]:
         return {**self.settings, "api_key": "another-key-that-nobody-knows-00"}
 
-    def records(self, unique_id: str, phone: str) -> Sequence[Record]:
+    def records(self, name: Name) -> Sequence[Record]:
         found: list[Record] = []
-        for call in self.fake.calls_of(unique_id):
+        for call in self.fake.calls_of(name.unique_id):
             manager = self.fake.manager_of(call)
             ended = {"answered": Ended.ANSWERED, "no answer": Ended.MISSED, "busy": Ended.BUSY}[call.result]
             record = Record(
@@ -209,8 +219,8 @@ class MoySklad(World[FakeMoySklad]):
         for extension, name in PEOPLE.items():
             self.account.add_employee(extension, last_name=name)
 
-    def maker(self, http: CrmHttp, limiters: Limiters, store: MemoryStore, clock: Clock) -> CrmMaker:
-        return ms_crm_maker(http, limiters, clock)
+    def maker(self, means: Means) -> CrmMaker:
+        return ms_crm_maker(means.http, means.limiters, means.clock)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -227,8 +237,8 @@ class MoySklad(World[FakeMoySklad]):
     def wrong_settings(self) -> Mapping[str, Any]:
         return {**self.settings, "integration_code": "a-key-that-nobody-knows"}
 
-    def records(self, unique_id: str, phone: str) -> Sequence[Record]:
-        return [self._record(call) for call in self.account.calls.values() if call.external_id == unique_id]
+    def records(self, name: Name) -> Sequence[Record]:
+        return [self._record(call) for call in self.account.calls.values() if call.external_id == name.unique_id]
 
     def _record(self, call: MsCall) -> Record:
         ended = {"отвечен": Ended.ANSWERED, "занят": Ended.BUSY}.get(call.comment.rpartition(" ")[2], Ended.MISSED)
@@ -288,8 +298,8 @@ class Bitrix24(World[FakeBitrix24]):
     def install(self) -> None:
         self.fake.add_webhook(self.keys[0])
 
-    def maker(self, http: CrmHttp, limiters: Limiters, store: MemoryStore, clock: Clock) -> CrmMaker:
-        return bitrix24_maker(http, limiters, store, clock)
+    def maker(self, means: Means) -> CrmMaker:
+        return bitrix24_maker(means.http, means.limiters, means.store, means.clock)
 
     @property
     def door(self) -> Mapping[str, Any]:
@@ -304,10 +314,10 @@ class Bitrix24(World[FakeBitrix24]):
     def wrong_settings(self) -> Mapping[str, Any]:
         return {**self.settings, "incoming_webhook": "https://portal.bitrix24.by/rest/1/nobodyknowsthis1/"}
 
-    def records(self, unique_id: str, phone: str) -> Sequence[Record]:
+    def records(self, name: Name) -> Sequence[Record]:
         found: list[Record] = []
         people = {user: extension for extension, user in self.users.items()}
-        for call in self.fake.calls_of(unique_id):
+        for call in self.fake.calls_of(name.unique_id):
             ended = {"200": Ended.ANSWERED, "304": Ended.MISSED, "603-S": Ended.MISSED, "486": Ended.BUSY}[call.status_code]
             record = Record(
                 is_incoming=call.is_incoming,
@@ -368,8 +378,8 @@ class Uon(World[FakeUon]):
         for number, (extension, name) in enumerate(PEOPLE.items()):
             self.fake.account.add_manager(5 + number, surname=name, extension=extension)
 
-    def maker(self, http: CrmHttp, limiters: Limiters, store: MemoryStore, clock: Clock) -> CrmMaker:
-        return uon_crm_maker(http, limiters, clock)
+    def maker(self, means: Means) -> CrmMaker:
+        return uon_crm_maker(means.http, means.limiters, means.clock)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -384,9 +394,9 @@ class Uon(World[FakeUon]):
     def wrong_settings(self) -> Mapping[str, Any]:
         return {**self.settings, "api_key": "KeyThatNobodyKnows000001"}
 
-    def records(self, unique_id: str, phone: str) -> Sequence[Record]:
+    def records(self, name: Name) -> Sequence[Record]:
         found: list[Record] = []
-        for call in self.fake.account.calls_with(phone):
+        for call in self.fake.account.calls_with(name.phone):
             manager = self.fake.account.managers.get(call.manager_id or 0)
             record = Record(
                 is_incoming={2: True, 1: False}[call.direction],
@@ -483,8 +493,8 @@ class OwnCrm(World[OwnServer]):
         self.receiver = OwnCrmReceiver(self.keys[0], clock=clock)
         super().__init__(OwnServer(self.receiver, now=clock))
 
-    def maker(self, http: CrmHttp, limiters: Limiters, store: MemoryStore, clock: Clock) -> CrmMaker:
-        return own_crm_maker(http, clock)
+    def maker(self, means: Means) -> CrmMaker:
+        return own_crm_maker(means.http, means.clock)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -494,8 +504,8 @@ class OwnCrm(World[OwnServer]):
     def wrong_settings(self) -> Mapping[str, Any]:
         return {**self.settings, "secret": "whsec_YSBzZWNyZXQgdGhhdCBub2JvZHkga25vd3M="}
 
-    def records(self, unique_id: str, phone: str) -> Sequence[Record]:
-        mine = [event for event in self.receiver.events if event["data"]["unique_id"] == unique_id]
+    def records(self, name: Name) -> Sequence[Record]:
+        mine = [event for event in self.receiver.events if event["data"]["unique_id"] == name.unique_id]
         urls = [event["data"]["recording_url"] for event in mine if event["data"]["recording_url"]]
         found: list[Record] = []
         for data in (event["data"] for event in mine if event["type"] == "call.hangup"):
