@@ -1,4 +1,4 @@
-"""What an administrator does to a gateway from outside of it: load a configuration, invite a subscriber, look at calls.
+"""What an administrator does to a gateway from outside of it: load a configuration, invite a subscriber, look at calls and CRMs.
 
 It works on the database alone, whether a gateway runs or not; a running one hears of changes from the database.
 """
@@ -12,7 +12,8 @@ from pathlib import Path
 import attrs
 
 from cache.directory import Directory
-from gateway.bootstrap import open_database
+from gateway import doctor
+from gateway.bootstrap import open_crms, open_database
 from gateway.calls.record import CallRecord
 from gateway.configuration import load_configuration
 from gateway.crm.checks import refused_targets
@@ -140,6 +141,12 @@ async def _bot_username(settings: Settings, enterprise: EnterpriseConfig) -> str
     if not bot.username:
         raise CommandRefused(f"{asked} has no username, so there is no link to it")
     return bot.username
+
+
+async def examine_crms(settings: Settings, key: str) -> doctor.Examination:
+    """Ask the CRMs of an enterprise whether all is well with them. What they renew meanwhile (tokens) is kept, nothing else is changed."""
+    async with open_store(settings) as store, open_crms(settings, store) as crms:
+        return await doctor.examine(crms, await find_enterprise(store, key))
 
 
 @attrs.frozen(kw_only=True)

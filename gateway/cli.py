@@ -107,6 +107,14 @@ def calls(
         console.print(listing.events_table(_run(partial(administration.events_of_call, settings, number, unique_id))))
 
 
+@app.command(name="doctor")
+def examine_crms(number: EnterpriseArgument, config: ConfigOption = None) -> None:
+    """Ask the CRMs of an enterprise whether all is well; says what is wrong and what to do. Exit code 1 when something is wrong."""
+    examination = _run(partial(administration.examine_crms, _settings(config), number))
+    _tell(examination.lines())
+    raise typer.Exit(_FAILED if examination.wrong else 0)
+
+
 @app.command(name="demo")
 def play_demo(
     *,

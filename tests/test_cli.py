@@ -162,7 +162,7 @@ def test_a_taken_address_is_one_line_and_in_the_log(gateway: Gateway, tmp_path: 
 def test_help_shows_the_commands_that_there_are(gateway: Gateway) -> None:
     result = gateway("--help")
     shown = re.findall(r"^  ([a-z]+) ", result.stdout, re.MULTILINE)
-    assert sorted(set(shown)) == ["calls", "demo", "invite", "load", "migrate", "serve"]
+    assert sorted(set(shown)) == ["calls", "demo", "doctor", "invite", "load", "migrate", "serve"]
 
 
 def test_the_examples_of_the_readme_are_understood(tmp_path: Path) -> None:
@@ -298,6 +298,58 @@ def test_an_enterprise_without_a_bot_cannot_invite(gateway: Gateway, configurati
     assert "has no bot_token" in result.stderr
 
 
+# doctor
+
+OWN_CRM = """
+[enterprise.integrations.own]
+enabled = true
+url = "https://crm.example/calls/HUSHHUSHHUSHHUSHHUSHHUSH0"
+secret = "HUSHHUSHHUSHHUSHHUSHHUSH"
+"""
+
+
+def load_with(gateway: Gateway, configuration: Path, integration: str) -> None:
+    configuration.write_text(CONFIGURATION.replace("\n[[enterprise.line]]", f"{integration}\n[[enterprise.line]]"))
+    assert gateway("load", str(configuration)).exit_code == 0
+
+
+@pytest.mark.parametrize("key", ["0367", "june", "375290000900"])
+def test_the_doctor_says_that_all_is_well(gateway: Gateway, configuration: Path, key: str) -> None:
+    load_with(gateway, configuration, OWN_CRM)
+    result = gateway("doctor", key)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[:2] == ["Предприятие 0367 (june)", "own: в порядке"]
+    assert lines[-1] == "Всё в порядке."
+    assert "HUSH" not in result.stdout
+
+
+def test_the_doctor_says_what_is_wrong_and_what_to_do_and_exits_1(gateway: Gateway, configuration: Path) -> None:
+    load_with(gateway, configuration, OWN_CRM.replace("https://crm.example", "http://127.0.0.1:9"))
+    result = gateway("doctor", "0367")
+    assert (result.exit_code, result.stderr) == (1, "")
+    lines = result.stdout.splitlines()
+    assert lines[1] == "own: есть ошибки"
+    assert lines[2].startswith("  - integrations.own: url: plain http is refused")
+    assert lines[3].startswith("    → ")
+    assert lines[-1] == "Найдено ошибок: 1."
+    assert "HUSH" not in result.stdout
+    assert gateway("doctor", "0367", GATEWAY_ALLOW_PRIVATE_TARGETS="true").exit_code == 0
+
+
+def test_the_doctor_speaks_the_language_of_the_enterprise(gateway: Gateway, configuration: Path) -> None:
+    configuration.write_text(CONFIGURATION.replace('name = "june"', 'name = "june"\nlanguage = "en"', 1))
+    assert gateway("load", str(configuration)).exit_code == 0
+    result = gateway("doctor", "june")
+    assert (result.exit_code, result.stdout) == (0, "Enterprise 0367 (june)\nno CRM is connected\nAll is well.\n")
+
+
+def test_the_doctor_knows_no_strangers(gateway: Gateway, configuration: Path) -> None:
+    gateway("load", str(configuration))
+    result = gateway("doctor", "0399")
+    assert (result.exit_code, result.stderr) == (1, "gateway: there is no such enterprise; configured: 0367 (june)\n")
+
+
 # serve
 
 
@@ -341,6 +393,7 @@ def test_a_running_gateway_with_an_embedded_database_shares_it_with_commands_and
     with serving(tmp_path, environment("embedded", GATEWAY_DATA_DIR=str(data_dir))) as (process, _):
         assert gateway("load", str(configuration), **embedded).exit_code == 0
         assert gateway("load", str(configuration), **embedded).stdout == "nothing changed\n"
+        assert gateway("doctor", "0367", **embedded).exit_code == 0
         second = gateway("serve", **embedded)
         assert second.exit_code == 2
         assert f"in use by another gateway (process {process.pid})" in second.stderr
