@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import attrs
 import pytest
 import trio
 
-from gateway.ports import LineConfig, ManagerConfig
+from gateway.ports import CustomerProfile, LineConfig, ManagerConfig, NamedCustomer
 from sql.driver import connect
 from tester.fakes.own_crm import Fault, FaultKind, OwnCrmReceiver, serve_own_crm
 from tests.scenarios import jq_stand_in
@@ -112,6 +113,28 @@ async def test_a_customer_without_a_name_and_one_with_a_name(running: RunningGat
     }
     await curl(running, "curl -X POST http://127.0.0.1:8020/cache/invalidate/0367")
     assert await curl(running, f"curl http://127.0.0.1:8020/customer-name/0367/{STRANGER}") == {"name": "Сидоров Павел"}
+
+
+@pytest.mark.parametrize("page", ["integration.md", "integration.ru.md"])
+async def test_the_statements_of_the_page_name_a_customer_whom_a_crm_has_named_and_give_the_name_back(
+    running: RunningGateway, migrated_url: str, page: str
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    by_hand, given_back = (block.partition("```")[0] for block in text.split("```sql\n")[2:4])
+    phone = "375290001234"
+    crm = CustomerProfile(last_name="Чужая", enterprise_name="ООО", source="ms", external_id="7", phones=(phone, CUSTOMER))
+    store = running.gateway.store
+    await store.name_customer("0367", NamedCustomer(phone=phone, profile=crm, at=datetime(2026, 3, 2, tzinfo=UTC)))
+    await sql(migrated_url, by_hand)
+    assert await curl(running, f"curl http://127.0.0.1:8020/customer-name/0367/{phone}") == {"name": "Орлова Вера"}
+    # What the CRM says of another number of the same person.
+    await store.name_customer("0367", NamedCustomer(phone=CUSTOMER, profile=crm, at=datetime(2026, 3, 3, tzinfo=UTC)))
+    await curl(running, "curl -X POST http://127.0.0.1:8020/cache/invalidate/0367")
+    assert await curl(running, f"curl http://127.0.0.1:8020/customer-name/0367/{phone}") == {"name": "Орлова Вера"}
+    await sql(migrated_url, given_back)
+    customer = await store.customer("0367", phone)
+    assert customer is not None
+    assert (customer.profile.name, customer.profile.source) == ("", "")
 
 
 async def test_a_manager_and_a_line(running: RunningGateway) -> None:
