@@ -3,13 +3,14 @@
 Implementations: `sql.store.PostgresStore` and its twin `tester.memory.MemoryStore` for `Store`. One contract suite runs on both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
 import attrs
 
+from gateway.attempts import IntegrationLog
 from gateway.calls.record import CallRecord
 from gateway.calls.recording import RecordedCall, Recording
 from gateway.calls.report import CallReport, ReportKind
@@ -78,9 +79,10 @@ class PushKey:
 class Owed:
     """A report that a CRM is to get.
 
-    A row that is there already stays as it is, but one that is still pending takes the newer report. A report counts as there when its
+    A row that is there already stays as it is, but one that is not done takes the newer report. A report counts as there when its
     call or its `unique_id` has a row of this CRM and kind. A report from outside has no call (`call_id` 0): the store takes the call that
-    knows the `unique_id`, in the log or among what is owed, else a new id that no event will have.
+    knows the `unique_id`, in the log or among what is owed, else a new id that no event will have; the call that owes something for this
+    `unique_id` later takes those rows over.
     """
 
     crm: str
@@ -99,9 +101,10 @@ class PushState(StrEnum):
 class Push:
     """A row of `crm_outbox`.
 
-    `push_id` is made with the row and never changes. `report.unique_id` is that of the first row of this call and CRM, so that the CRM
-    knows the call by one id. `memory`: what earlier pushes of this call to this CRM left. `attempts`: tries that have ended. `problem`,
-    `fault`, `reason`, `advice`: of the last failure, as in `gateway.crm.base.Outcome`.
+    `push_id` names the row: it is made with it and never changes. `revision` rises with each change of what is to be told.
+    `report.unique_id` is that of the first row of this call and CRM, so that the CRM knows the call by one id. `memory`: what earlier
+    pushes of this call to this CRM left. `attempts`: tries that have ended. `has_ended`: the end of the call is told to this CRM, or is to
+    be. `problem`, `fault`, `reason`, `advice`: of the last failure, as in `gateway.crm.base.Outcome`.
     """
 
     key: PushKey
@@ -111,12 +114,27 @@ class Push:
     attempts: int = 0
     next_at: datetime
     created_at: datetime
+    revision: int = 1
+    has_ended: bool = False
     memory: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     outcome: str = ""
     problem: str = ""
     fault: str = ""
     reason: str = ""
     advice: str = ""
+
+    @property
+    def content_id(self) -> str:
+        """By which a CRM knows a repetition: the same for every try of this report, another one when the report says something else."""
+        return self.push_id if self.revision == 1 else f"{self.push_id}_{self.revision}"
+
+
+@attrs.frozen(kw_only=True)
+class Revived:
+    """What became of the dead letters of an enterprise: `keys` are tried anew; `left` were dials of calls that have ended."""
+
+    keys: tuple[PushKey, ...] = ()
+    left: tuple[PushKey, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -125,6 +143,8 @@ class Attempt:
 
     `state` and `next_at` are the row's from now on; `memory` is merged over what it has. `request` and `response` are JSON values.
     `recording_url`: what the report said that was sent; a recording that became known meanwhile is then still to be told.
+    `report`, `revision`, `push_id` (the content's): what was sent. A report that has changed since (another revision) stays pending if the
+    CRM has not taken the one that was sent; if it has, the row says what was sent. Revision 0: nobody knows, the row's own is meant.
     """
 
     key: PushKey
@@ -140,6 +160,9 @@ class Attempt:
     response: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     memory: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     recording_url: str = ""
+    report: CallReport | None = None
+    revision: int = 0
+    push_id: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -208,20 +231,6 @@ class NamedCustomer:
     profile: CustomerProfile
     at: datetime
     is_primary: bool = True
-
-
-@attrs.frozen(kw_only=True)
-class IntegrationLog:
-    """A row of `integration_logs`: one attempt. `status`: success or error."""
-
-    created_at: datetime
-    enterprise_number: str
-    integration_type: str
-    event_type: str
-    request_data: Mapping[str, Any]
-    response_data: Mapping[str, Any]
-    status: str
-    error_message: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -359,9 +368,9 @@ class Store(Protocol):
     async def accept_owed(self, enterprise_number: str, owed: Sequence[Owed]) -> Sequence[PushKey]: ...
     async def pending_pushes(self, *, after: PushKey | None, limit: int) -> Sequence[Push]: ...
     async def push_of(self, key: PushKey) -> Push | None: ...
-    async def record_attempt(self, attempt: Attempt) -> None: ...
+    async def record_attempt(self, attempt: Attempt) -> PushState: ...
     async def dead_pushes(self, enterprise_number: str, *, limit: int) -> Sequence[Push]: ...
-    async def revive_pushes(self, enterprise_number: str, *, at: datetime) -> Sequence[PushKey]: ...
+    async def revive_pushes(self, enterprise_number: str, *, at: datetime, dial_first: Collection[str]) -> Revived: ...
     async def integration_logs(self, enterprise_number: str, *, limit: int) -> Sequence[IntegrationLog]: ...
 
     # recordings

@@ -2,17 +2,18 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
 import attrs
 import cattrs
 
+from gateway.attempts import IntegrationLog
 from gateway.calls.parties import Direction
 from gateway.calls.phones import MAX_DIGITS
 from gateway.calls.report import CallReport, ReportKind
-from gateway.ports import Attempt, Customer, CustomerProfile, IntegrationLog, NamedCustomer, Owed, Push, PushKey, PushState
+from gateway.ports import Attempt, Customer, CustomerProfile, NamedCustomer, Owed, Push, PushKey, PushState, Revived
 from sql.arrays import text_array
 from sql.documents import document, logged_document
 from sql.rows import Row
@@ -24,6 +25,8 @@ NAME_CHARACTERS = 200
 # Of one customer. A company with more of them is a list of somebody else's making.
 PHONES_ITEMS = 200
 UNREADABLE = "what was to be told cannot be read: the row was written by another version or by hand"
+
+CALL_ENDED = "the call has ended, and the dial was not accepted before"
 
 
 class UnreadableReport(ValueError):
@@ -119,12 +122,14 @@ def push(row: Row) -> Push:
     stored = Push(
         key=key,
         push_id=row["push_id"],
+        revision=row["revision"],
         report=bare,
         state=PushState(row["state"]),
         attempts=row["attempts"],
         next_at=row["next_at"],
         created_at=at,
         memory=memory,
+        has_ended=row["has_ended"],
         **{name: row[name] for name in ("outcome", "problem", "fault", "reason", "advice")},
     )
     try:
@@ -132,6 +137,12 @@ def push(row: Row) -> Push:
     except UnreadableReport:
         return attrs.evolve(stored, state=PushState.DEAD, reason=UNREADABLE)
     return attrs.evolve(stored, report=attrs.evolve(report, kind=key.kind, call_id=key.call_id, unique_id=unique_id))
+
+
+def revived(found: Iterable[tuple[PushKey, bool]]) -> Revived:
+    """Dead letters, and which of them are left as they are."""
+    keys = list(found)
+    return Revived(keys=tuple(key for key, is_left in keys if not is_left), left=tuple(key for key, is_left in keys if is_left))
 
 
 def is_readable(one: Push) -> bool:
@@ -279,6 +290,10 @@ def attempt_arguments(attempt: Attempt) -> tuple[object, ...]:
         logged_document(attempt.response),
         status_of(attempt),
         clean_text(attempt.recording_url),
+        report_json(attempt.report) if attempt.report is not None else "{}",
+        attempt.revision if attempt.report is not None else 0,
+        clean_key(attempt.report.unique_id) if attempt.report is not None else "",
+        clean_key(attempt.push_id),
     )
 
 

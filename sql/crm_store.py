@@ -1,11 +1,12 @@
 """The half of the store in PostgreSQL that knows customers and what is owed to CRMs; `sql.store` has the other half."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from gateway.attempts import IntegrationLog
 from gateway.calls.recording import RecordedCall, Recording, recording_address
-from gateway.ports import Attempt, Customer, IntegrationLog, NamedCustomer, Owed, Push, PushKey
+from gateway.ports import Attempt, Customer, NamedCustomer, Owed, Push, PushKey, PushState, Revived
 from sql import crm_rows
 from sql.arrays import number_array, text_array
 from sql.documents import document
@@ -65,17 +66,23 @@ class CrmStore:
     async def _bury(self, unreadable: Sequence[Push]) -> None:
         await self._pool.execute(self._sql["bury_pushes"], text_array(push.push_id for push in unreadable), crm_rows.UNREADABLE)
 
-    async def record_attempt(self, attempt: Attempt) -> None:
-        """Write what became of a try, and its row of the log, also when the push is no longer pending or has gone."""
-        await self._pool.execute(self._sql["record_attempt"], *crm_rows.attempt_arguments(crm_rows.clean_attempt(attempt)))
+    async def record_attempt(self, attempt: Attempt) -> PushState:
+        """Write what became of a try, and its row of the log, also when the push is no longer pending or has gone. The row's state now."""
+        arguments = crm_rows.attempt_arguments(crm_rows.clean_attempt(attempt))
+        return PushState(await self._pool.fetchval(self._sql["record_attempt"], *arguments))
 
     async def dead_pushes(self, enterprise_number: str, *, limit: int) -> Sequence[Push]:
         """The newest first."""
         return [crm_rows.push(row) for row in await self._pool.fetch(self._sql["dead_pushes"], clean_key(enterprise_number), limit)]
 
-    async def revive_pushes(self, enterprise_number: str, *, at: datetime) -> Sequence[PushKey]:
-        """Everything dead of an enterprise is pending again, as if never tried; the keys in order."""
-        return [crm_rows.push_key(row) for row in await self._pool.fetch(self._sql["revive_pushes"], clean_key(enterprise_number), at)]
+    async def revive_pushes(self, enterprise_number: str, *, at: datetime, dial_first: Collection[str]) -> Revived:
+        """What is dead of an enterprise is pending again, as if never tried; dials of calls that have ended only where a CRM (`dial_first`)
+        wants one before the end, and has not heard of the end; the others are done with. In order.
+        """
+        found = await self._pool.fetch(
+            self._sql["revive_pushes"], clean_key(enterprise_number), at, text_array(dial_first), crm_rows.CALL_ENDED
+        )
+        return crm_rows.revived((crm_rows.push_key(row), row["is_left"]) for row in found)
 
     async def integration_logs(self, enterprise_number: str, *, limit: int) -> Sequence[IntegrationLog]:
         """The newest first."""

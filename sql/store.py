@@ -306,6 +306,8 @@ def _statements(step: Step) -> list[tuple[str, tuple[object, ...]]]:
     """The queries that write a step, in order, with their arguments."""
     number, survivors = clean_key(step.enterprise_number), rows.final_survivors(step.merged)
     statements: list[tuple[str, tuple[object, ...]]] = []
+    if survivors or step.owed:
+        statements.append(("lock_owed", (number,)))
     if survivors:
         absorbed, targets = number_array(survivors), number_array(survivors.values())
         statements += [
@@ -318,7 +320,8 @@ def _statements(step: Step) -> list[tuple[str, tuple[object, ...]]]:
     if step.records:
         statements.append(("record_calls", (number, rows.records_json(step.records))))
     if step.owed:
-        statements.append(("owe", (number, crm_rows.owed_json(step.owed, survivors), True)))
+        owed = crm_rows.owed_json(step.owed, survivors)
+        statements += [("adopt_pushes", (number, owed)), ("owe", (number, owed, True))]
     wanted = [naming for one in step.named if (naming := crm_rows.naming(one))]
     statements += [("name_customer", (number, *crm_rows.naming_arguments(naming))) for naming in wanted]
     return statements

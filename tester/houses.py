@@ -1,6 +1,7 @@
 """Both stores behind one door, each with a way to see what its protocol does not tell. For the contract suite."""
 
-from typing import Protocol
+import json
+from typing import Any, Protocol
 
 import attrs
 
@@ -40,6 +41,10 @@ class House(Protocol):
         """Put any JSON into `crm_outbox.report`."""
         ...
 
+    async def report_of(self, key: PushKey) -> dict[str, Any]:
+        """What stands in `crm_outbox.report`."""
+        ...
+
     async def put_record_url(self, enterprise_number: str, call_id: int, text: str) -> None:
         """Put any text into `calls.record_url` of a finished call."""
         ...
@@ -75,6 +80,10 @@ class MemoryHouse:
     async def put_report(self, key: PushKey, text: str) -> None:
         """As House says."""
         self.store.put_report(key, text)
+
+    async def report_of(self, key: PushKey) -> dict[str, Any]:
+        """As House says."""
+        return json.loads(self.store.stored_report(key))
 
     async def put_record_url(self, enterprise_number: str, call_id: int, text: str) -> None:
         """As House says."""
@@ -131,6 +140,17 @@ class PostgresHouse:
             key.crm,
             str(key.kind),
         )
+
+    async def report_of(self, key: PushKey) -> dict[str, Any]:
+        """As House says."""
+        text = await self.pool.fetchval(
+            "select report::text from crm_outbox where enterprise_number = $1 and call_id = $2 and crm = $3 and kind = $4",
+            key.enterprise_number,
+            key.call_id,
+            key.crm,
+            str(key.kind),
+        )
+        return json.loads(text)
 
     async def put_record_url(self, enterprise_number: str, call_id: int, text: str) -> None:
         """As House says."""

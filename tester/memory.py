@@ -250,7 +250,7 @@ class MemoryStore(MemoryOutbox):
         if not unique_id:
             return None
         finished = [call_id for (owner, call_id), record in self._records.items() if owner == number and record.unique_id == unique_id]
-        return self._logged_call_id(number, unique_id) or max(finished, default=None) or self._call_of_outside(number, unique_id)
+        return self._logged_call_id(number, unique_id) or max(finished, default=None) or self._call_of_outside(number, unique_id)[0]
 
     async def untold_recordings(self, *, since: datetime, after: RecordedCall | None, limit: int) -> Sequence[RecordedCall]:
         """By enterprise and call."""

@@ -28,8 +28,6 @@ class _CustomerRow:
     external_id: str = ""
     is_company: bool = False
     named_at: datetime | None = None
-    first_seen_at: datetime | None = None
-    last_seen_at: datetime | None = None
     person_uid: str = ""
     ids: dict[str, list[str]] = attrs.field(factory=dict[str, list[str]])
 
@@ -106,9 +104,7 @@ class MemoryCustomers(MemorySubscribers):
         if record.call_type not in _DIRECTIONS or not (phone := customer_phone(record.phone)):
             return
         self._calls_of.setdefault((number, phone), set()).add(record.call_id)
-        row = self._customers.setdefault((number, phone), _CustomerRow())
-        row.first_seen_at = min(row.first_seen_at or record.date_received, record.date_received)
-        row.last_seen_at = max(row.last_seen_at or _ended_at(record), _ended_at(record))
+        self._customers.setdefault((number, phone), _CustomerRow())
 
     def _take_record(self, number: str, call_id: int) -> CallRecord | None:
         record = self._records.pop((number, call_id), None)
@@ -140,6 +136,8 @@ class MemoryCustomers(MemorySubscribers):
             enterprise_number=number,
             phone_e164=crm_rows.e164(phone),
             phones=[crm_rows.e164(other) for other in sorted(linked)],
+            first_seen_at=calls[0].date_received if calls else None,
+            last_seen_at=max((_ended_at(record) for record in calls), default=None),
             last_call_at=_ended_at(last) if last else None,
             last_call_direction=_DIRECTIONS[last.call_type] if last else "unknown",
             last_call_status=("answered" if last.call_status == _ANSWERED else "missed") if last else "unknown",

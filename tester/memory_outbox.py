@@ -3,19 +3,21 @@
 import json
 import uuid
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import attrs
 
+from gateway.attempts import IntegrationLog
 from gateway.calls.report import ReportKind
-from gateway.ports import Attempt, IntegrationLog, Owed, Push, PushKey, PushState
+from gateway.ports import Attempt, Owed, Push, PushKey, PushState, Revived
 from sql import crm_rows
 from sql.documents import document, logged_document
 from sql.texts import clean_key
 from tester.memory_customers import MemoryCustomers
 from tester.memory_subscribers import utc_now
+from tester.stored_reports import content, recording_in, with_changes
 
 # As sql/queries/recordings.sql has it.
 _MAYBE_DONE = "maybe_done_hangup"
@@ -26,8 +28,10 @@ class _PushRow:
     """A row of `crm_outbox`, but for its key."""
 
     push_id: str
+    revision: int = 1
     unique_id: str
     report: str
+    is_outside: bool = False
     state: PushState = PushState.PENDING
     attempts: int = 0
     next_at: datetime
@@ -58,7 +62,11 @@ class MemoryOutbox(MemoryCustomers):
 
     def put_report(self, key: PushKey, text: str) -> None:
         """Puts any JSON into `crm_outbox.report`."""
-        self._pushes[key].report = text
+        _tell(self._pushes[key], text)
+
+    def stored_report(self, key: PushKey) -> str:
+        """`crm_outbox.report`"""
+        return self._pushes[key].report
 
     # what is owed
 
@@ -68,19 +76,32 @@ class MemoryOutbox(MemoryCustomers):
         at = self._now()
         for one in json.loads(crm_rows.owed_json(owed, survivors)):
             unique_id, report = one["unique_id"], json.dumps(one["report"], ensure_ascii=False)
-            call_id = one["call_id"] or new_ids.get(unique_id) or self._call_of_outside(number, unique_id)
+            call_id, is_outside = one["call_id"], False
+            if call_id:
+                self._adopt(number, unique_id, call_id)
+            else:
+                call_id, is_outside = self._call_of_outside(number, unique_id)
+                call_id = call_id or new_ids.get(unique_id)
             if call_id is None:
                 call_id = new_ids[unique_id] = self._new_id()
             key = crm_rows.push_key({**one, "enterprise_number": number, "call_id": call_id})
             row = self._pushes.get(key) or self._same_call(key, unique_id)
             if row is None:
-                row = _PushRow(push_id=f"msg_{uuid.uuid4().hex}", unique_id=unique_id, report=report, next_at=at, created_at=at)
+                row = _new_row(unique_id, report, at)
+                row.is_outside = is_outside
                 self._put_push(key, row)
                 fresh.append(key)
-            elif refresh and row.state is PushState.PENDING and not one["synthetic"]:
-                known = _recording_in(row.report)
-                row.report = report if _recording_in(report) or not known else _with(report, recording_url=known)
+            elif refresh and row.state is not PushState.DONE and not one["synthetic"]:
+                known = recording_in(row.report)
+                _tell(row, report if recording_in(report) or not known else with_changes(report, recording_url=known))
         return sorted(fresh, key=_place)
+
+    def _adopt(self, number: str, unique_id: str, call_id: int) -> None:
+        """What a report from outside has made for a UniqueId goes to the call that has it."""
+        of_unique = self._of_unique.get((number, unique_id), set()) if unique_id else set[PushKey]()
+        outside = {key.call_id for key in of_unique if self._pushes[key].is_outside and key.call_id != call_id}
+        if outside:
+            self._merge_pushes(number, dict.fromkeys(outside, call_id))
 
     def _put_push(self, key: PushKey, row: _PushRow) -> None:
         self._pushes[key] = row
@@ -99,13 +120,14 @@ class MemoryOutbox(MemoryCustomers):
                 return self._pushes[other]
         return None
 
-    def _call_of_outside(self, number: str, unique_id: str) -> int | None:
-        if not unique_id:
-            return None
-        logged = self._logged_call_id(number, unique_id)
+    def _call_of_outside(self, number: str, unique_id: str) -> tuple[int | None, bool]:
+        """Which call it is, and whether no event knows it."""
+        logged = self._logged_call_id(number, unique_id) if unique_id else None
         if logged is not None:
-            return logged
-        return max((key.call_id for key in self._of_unique.get((number, unique_id), ())), default=None)
+            return logged, False
+        told = self._of_unique.get((number, unique_id), set()) if unique_id else set[PushKey]()
+        newest = max(told, key=lambda key: key.call_id, default=None)
+        return (newest.call_id, self._pushes[newest].is_outside) if newest is not None else (None, True)
 
     @abstractmethod
     def _logged_call_id(self, number: str, unique_id: str) -> int | None:
@@ -121,13 +143,21 @@ class MemoryOutbox(MemoryCustomers):
             (key for key in self._pushes if key.enterprise_number == number and key.call_id in survivors),
             key=lambda key: (self._pushes[key].state is PushState.PENDING, key.call_id),
         )
+        families = {(target := attrs.evolve(key, call_id=survivors[key.call_id])): self._family(target) for key in absorbed}
+        oldest = {target: family[0] for target, family in families.items() if family}
         for key in absorbed:
             target = attrs.evolve(key, call_id=survivors[key.call_id])
             if target not in self._pushes:
-                self._put_push(target, self._take_push(key))
+                row = self._take_push(key)
+                self._put_push(target, row)
                 self._moved[key] = target
+                row.is_outside = False
+                row.revision += row.state is not PushState.DONE
             elif self._pushes[key].state is PushState.PENDING:
                 self._take_push(key)
+        first = {oldest[target] for target in oldest if self._family(target)[0] != oldest[target]}
+        for key in {own for target, family in families.items() for own in family if oldest[target] in first}:
+            self._pushes[key].revision += self._pushes[key].state is not PushState.DONE
 
     async def accept_owed(self, enterprise_number: str, owed: Sequence[Owed]) -> Sequence[PushKey]:
         """Only the new ones."""
@@ -160,8 +190,7 @@ class MemoryOutbox(MemoryCustomers):
 
     def _push(self, key: PushKey) -> Push:
         row = self._pushes[key]
-        family = [other for kind in ReportKind if (other := attrs.evolve(key, kind=kind)) in self._pushes]
-        family.sort(key=lambda other: (self._pushes[other].created_at, other.kind))
+        family = self._family(key)
         columns = {field.name: getattr(row, field.name) for field in attrs.fields(_PushRow)}
         return crm_rows.push(
             {
@@ -169,8 +198,14 @@ class MemoryOutbox(MemoryCustomers):
                 **attrs.asdict(key),
                 "first_unique_id": self._pushes[family[0]].unique_id,
                 "memories": [document(self._pushes[other].memory) for other in family],
+                "has_ended": any(other.kind is ReportKind.HANGUP for other in family),
             }
         )
+
+    def _family(self, key: PushKey) -> list[PushKey]:
+        """All rows of the call and the CRM, the oldest first."""
+        family = [other for kind in ReportKind if (other := attrs.evolve(key, kind=kind)) in self._pushes]
+        return sorted(family, key=lambda other: (self._pushes[other].created_at, other.kind))
 
     def _readable(self, key: PushKey) -> list[Push]:
         """The push, unless it cannot be read: then it is dead from now on."""
@@ -183,7 +218,7 @@ class MemoryOutbox(MemoryCustomers):
 
     # attempts
 
-    async def record_attempt(self, attempt: Attempt) -> None:
+    async def record_attempt(self, attempt: Attempt) -> PushState:
         """Repeating it changes nothing."""
         await self._entered()
         attempt = crm_rows.clean_attempt(attempt)
@@ -191,14 +226,9 @@ class MemoryOutbox(MemoryCustomers):
         found = self._found(attempt.key)
         row = self._pushes[found] if found else None
         if row is not None and row.attempted_at == at:
-            return self._answered(None)
+            return self._answered(row.state)
         if found is not None and row is not None and row.state is PushState.PENDING:
-            self._tell_later(found, row, attempt)
-            row.state, row.next_at, row.attempted_at = attempt.state, attempt.next_at.astimezone(UTC), at
-            row.attempts += 1
-            row.memory = {**row.memory, **json.loads(document(attempt.memory))}
-            for name in ("outcome", "problem", "fault", "reason", "advice"):
-                setattr(row, name, getattr(attempt, name))
+            self._record(found, row, attempt, at)
         self._attempts_log.append(
             IntegrationLog(
                 created_at=at,
@@ -209,25 +239,45 @@ class MemoryOutbox(MemoryCustomers):
                 response_data=json.loads(logged_document(attempt.response)),
                 status=crm_rows.status_of(attempt),
                 error_message=attempt.reason,
+                call_id=attempt.key.call_id,
+                unique_id=clean_key(attempt.report.unique_id) if attempt.report is not None else "",
+                push_id=clean_key(attempt.push_id),
             )
         )
-        return self._answered(None)
+        return self._answered(row.state if row is not None else attempt.state)
 
-    def _tell_later(self, key: PushKey, row: _PushRow, attempt: Attempt) -> None:
-        """The recording of a call, when the CRM has, or may have, the end without it."""
-        known = _recording_in(row.report)
+    def _record(self, found: PushKey, row: _PushRow, attempt: Attempt, at: datetime) -> None:
+        revision, sent = row.revision, crm_rows.report_json(attempt.report) if attempt.report is not None else ""
+        is_split = self._tell_later(found, row, attempt) and found == attempt.key and sent != "" and content(row.report) == content(sent)
+        is_renewed = sent != "" and revision != attempt.revision and not is_split
+        row.state, row.next_at, row.attempted_at = attempt.state, attempt.next_at.astimezone(UTC), at
+        if is_renewed and attempt.state is PushState.DEAD:
+            row.state, row.next_at = PushState.PENDING, at
+        if is_renewed and attempt.state is PushState.DONE:
+            row.report = sent
+        if sent and (attempt.state is PushState.DONE or not is_renewed):
+            row.revision = attempt.revision
+        row.attempts += 1
+        row.memory = {**row.memory, **json.loads(document(attempt.memory))}
+        for name in ("outcome", "problem", "fault", "reason", "advice"):
+            setattr(row, name, getattr(attempt, name))
+
+    def _tell_later(self, key: PushKey, row: _PushRow, attempt: Attempt) -> bool:
+        """The recording of a call, when the CRM has, or may have, the end without it; whether it was so."""
+        known = recording_in(row.report)
         may_have_it = attempt.state is PushState.DONE or attempt.memory.get(_MAYBE_DONE) is True
-        if key.kind is ReportKind.HANGUP and known and known != attempt.recording_url and may_have_it:
+        is_late = key.kind is ReportKind.HANGUP and known not in ("", attempt.recording_url) and may_have_it
+        if is_late:
             self._add_recording(key, row, known)
-            row.report = _with(row.report, recording_url=attempt.recording_url)
+            _tell(row, with_changes(row.report, recording_url=attempt.recording_url))
+        return is_late
 
     def _add_recording(self, ended: PushKey, row: _PushRow, address: str) -> list[PushKey]:
         key, at = attrs.evolve(ended, kind=ReportKind.RECORDING), self._now()
         if key in self._pushes or self._same_call(key, row.unique_id) is not None:
             return []
-        report = _with(row.report, kind=str(ReportKind.RECORDING), recording_url=address)
-        added = _PushRow(push_id=f"msg_{uuid.uuid4().hex}", unique_id=row.unique_id, report=report, next_at=at, created_at=at)
-        self._put_push(key, added)
+        report = with_changes(row.report, kind=str(ReportKind.RECORDING), recording_url=address)
+        self._put_push(key, _new_row(row.unique_id, report, at))
         return [key]
 
     def _owe_recording(self, number: str, call_id: int, address: str) -> list[PushKey]:
@@ -238,10 +288,10 @@ class MemoryOutbox(MemoryCustomers):
                 continue
             is_untold = row.state is not PushState.DONE and row.memory.get(_MAYBE_DONE) is not True
             is_renewed = key.kind is ReportKind.RECORDING and row.state is PushState.PENDING
-            if key.kind is ReportKind.DIAL or _recording_in(row.report) == address:
+            if key.kind is ReportKind.DIAL or recording_in(row.report) == address:
                 continue
             if is_renewed or (key.kind is ReportKind.HANGUP and is_untold):
-                row.report = _with(row.report, recording_url=address)
+                _tell(row, with_changes(row.report, recording_url=address))
                 changed.append(key)
             elif key.kind is ReportKind.HANGUP:
                 changed += self._add_recording(key, row, address)
@@ -251,7 +301,7 @@ class MemoryOutbox(MemoryCustomers):
         """Whether some CRM has, or is to have, the end of the call without its recording."""
         ends = (key for key in self._pushes if (key.enterprise_number, key.call_id, key.kind) == (number, call_id, ReportKind.HANGUP))
         return any(
-            not _recording_in(self._pushes[key].report) and attrs.evolve(key, kind=ReportKind.RECORDING) not in self._pushes for key in ends
+            not recording_in(self._pushes[key].report) and attrs.evolve(key, kind=ReportKind.RECORDING) not in self._pushes for key in ends
         )
 
     async def dead_pushes(self, enterprise_number: str, *, limit: int) -> Sequence[Push]:
@@ -262,14 +312,24 @@ class MemoryOutbox(MemoryCustomers):
         dead.sort(key=lambda key: self._pushes[key].created_at, reverse=True)
         return self._answered([self._push(key) for key in dead[:limit]])
 
-    async def revive_pushes(self, enterprise_number: str, *, at: datetime) -> Sequence[PushKey]:
-        """The keys of those that are pending again, in order."""
+    async def revive_pushes(self, enterprise_number: str, *, at: datetime, dial_first: Collection[str]) -> Revived:
+        """In order."""
         await self._entered()
-        revived = sorted(self._dead(clean_key(enterprise_number)), key=_place)
-        for key in revived:
+        found = crm_rows.revived(
+            (key, self._is_too_late(key, dial_first)) for key in sorted(self._dead(clean_key(enterprise_number)), key=_place)
+        )
+        for key in found.keys:
             row = self._pushes[key]
             row.state, row.attempts, row.next_at = PushState.PENDING, 0, at.astimezone(UTC)
-        return self._answered(revived)
+        for key in found.left:
+            row = self._pushes[key]
+            row.state, row.outcome, row.problem, row.fault = PushState.DONE, "nothing_to_do", "", ""
+            row.reason, row.advice = crm_rows.CALL_ENDED, ""
+        return self._answered(found)
+
+    def _is_too_late(self, key: PushKey, dial_first: Collection[str]) -> bool:
+        end = self._pushes.get(attrs.evolve(key, kind=ReportKind.HANGUP))
+        return key.kind is ReportKind.DIAL and end is not None and (end.state is PushState.DONE or key.crm not in dial_first)
 
     def _dead(self, number: str) -> list[PushKey]:
         return [key for key, row in self._pushes.items() if key.enterprise_number == number and row.state is PushState.DEAD]
@@ -315,14 +375,14 @@ def _place(key: PushKey) -> tuple[str, int, str, str]:
     return key.enterprise_number, key.call_id, key.crm, str(key.kind)
 
 
-def _recording_in(report: str) -> str:
-    found = json.loads(report)
-    address = found.get("recording_url") if isinstance(found, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return address if isinstance(address, str) else ""
+def _new_row(unique_id: str, report: str, at: datetime) -> _PushRow:
+    return _PushRow(push_id=f"msg_{uuid.uuid4().hex}", unique_id=unique_id, report=report, next_at=at, created_at=at)
 
 
-def _with(report: str, **changes: str) -> str:
-    return json.dumps({**json.loads(report), **changes}, ensure_ascii=False)
+def _tell(row: _PushRow, report: str) -> None:
+    """Let the row say this; if it is news, and not told yet, under another revision."""
+    row.revision += row.state is not PushState.DONE and content(row.report) != content(report)
+    row.report = report
 
 
 def _clean(key: PushKey) -> PushKey:

@@ -31,6 +31,12 @@ ADVICE: Mapping[Problem, Advice] = MappingProxyType(
             en="Correct the settings of this integration in the configuration file, then run gateway load.",
             ru="Исправьте настройки этой интеграции в файле конфигурации и выполните gateway load.",
         ),
+        Problem.SWITCHED_OFF: Advice(
+            fault=Fault.OURS,
+            is_retryable=False,
+            en="Nothing, if this is meant. Otherwise switch the integration on again and let what was given up be tried anew (retry).",
+            ru="Ничего, если так и задумано. Иначе включите интеграцию и отправьте неотправленное заново (retry).",
+        ),
         Problem.TARGET_REFUSED: Advice(
             fault=Fault.OURS,
             is_retryable=False,

@@ -52,6 +52,7 @@ class Problem(StrEnum):
     """Why a push or a look-up failed: a closed set, log field and label of figures. What to do about each is in `ADVICE`."""
 
     SETTINGS = "settings"
+    SWITCHED_OFF = "switched_off"
     TARGET_REFUSED = "target_refused"
     CONNECTION = "connection"
     TIMEOUT = "timeout"
@@ -139,7 +140,8 @@ class CrmAdapter(Protocol):
         ...
 
     async def push(self, report: CallReport, *, push_id: str, memory: Mapping[str, Any]) -> Outcome:
-        """Tell the CRM. `push_id` is the same for every try of the same report: the CRM may know a repetition by it. Never raises.
+        """Tell the CRM. `push_id` is the same for every try of the same report: the CRM may know a repetition by it. A report that has
+        changed between two tries (a correction, a merger) has another one. Never raises.
 
         `memory`: what earlier pushes of the call left; `may_be_done` reads from it whether this very report may be there already.
         """

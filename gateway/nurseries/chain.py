@@ -16,6 +16,7 @@ import trio
 from gateway.calls.report import ReportKind
 from gateway.crm.advice import failure
 from gateway.crm.base import CrmAdapter, CrmSettingsError, Outcome, OutcomeClass, Problem, may_be_done, maybe_done_mark
+from gateway.crm.owing import WANT_A_DIAL_FIRST
 from gateway.errors import StoreRejected
 from gateway.metrics import Metrics
 from gateway.nurseries.clock import Clock
@@ -36,7 +37,9 @@ EARLY_SECONDS = 0.05
 # Another chain is sending this very push, which takes a few seconds at most.
 LOOK_AGAIN_SECONDS = 1.0
 
-SWITCHED_OFF = Outcome(outcome=OutcomeClass.NOTHING_TO_DO, reason="the enterprise or its integration is switched off")
+SWITCHED_OFF = "the enterprise or its integration is switched off"
+# Nobody needs a pop-up for a call that is over; the end says all that the dial would have said.
+CALL_ENDED = Outcome(outcome=OutcomeClass.NOTHING_TO_DO, reason="the call has ended, and the dial was not accepted before")
 
 
 @attrs.frozen(kw_only=True)
@@ -106,7 +109,7 @@ async def _try(room: ChainRoom, desk: Desk, chain: ChainKey, push: Push) -> floa
     if push.push_id in desk.unrecorded or push.created_at < room.began_at:
         push = attrs.evolve(push, memory={**push.memory, **maybe_done_mark(push.key.kind)})
     desk.unrecorded.add(push.push_id)
-    outcome = await _push(room, push)
+    outcome = CALL_ENDED if _comes_too_late(push) else await _push(room, push)
     now, attempts = room.clock(), push.attempts + 1
     wait: float | None = None
     state = PushState.DONE
@@ -134,22 +137,40 @@ async def _try(room: ChainRoom, desk: Desk, chain: ChainKey, push: Push) -> floa
         fault=outcome.fault.value if not outcome.outcome.is_done else "",
         reason=outcome.reason,
         advice=outcome.advice,
-        request=outcome.request,
+        request=outcome.request or _summary(push),
         response=outcome.response,
         memory={**outcome.memory, **_mark_of(push, outcome)},
         recording_url=push.report.recording_url,
+        report=push.report,
+        revision=push.revision,
+        push_id=push.content_id,
     )
-    is_recorded = False
+    recorded: PushState | None = None
     with trio.move_on_after(RECORD_SECONDS, shield=True) as scope:
-        is_recorded = await _record(room, attempt)
+        recorded = await _record(room, attempt)
     if scope.cancelled_caught:
-        is_recorded = await _record(room, attempt)
-    _tell(room, desk, push, outcome, state)
-    if not is_recorded:
+        recorded = await _record(room, attempt)
+    # Given up, but what is to be told has changed meanwhile: that has its try.
+    is_renewed = state is PushState.DEAD and recorded is PushState.PENDING
+    if not is_renewed:
+        _tell(room, desk, push, outcome, state)
+    if recorded is None:
         desk.refuse(chain, push.key.kind)
         return None
     desk.unrecorded.discard(push.push_id)
-    return wait
+    return 0.0 if is_renewed else wait
+
+
+def _comes_too_late(push: Push) -> bool:
+    """A dial that was not accepted at its first try, of a call whose end is already there to be told."""
+    is_again = push.key.kind is ReportKind.DIAL and push.attempts > 0
+    return is_again and push.has_ended and push.key.crm not in WANT_A_DIAL_FIRST
+
+
+def _summary(push: Push) -> Mapping[str, Any]:
+    """What was to be told, where there was no request, or nobody can say any more what it was."""
+    report = push.report
+    return {"kind": report.kind.value, "phone": report.phone, "unique_id": report.unique_id}
 
 
 def _mark_of(push: Push, outcome: Outcome) -> Mapping[str, Any]:
@@ -164,10 +185,10 @@ async def _push(room: ChainRoom, push: Push) -> Outcome:
     try:
         adapter = room.adapter_of(key.enterprise_number, key.crm)
         if adapter is None:
-            return SWITCHED_OFF
+            return failure(Problem.SWITCHED_OFF, SWITCHED_OFF)
         await adapter.admission(push.report)
         with trio.move_on_after(room.timeout_seconds):
-            return await adapter.push(push.report, push_id=push.push_id, memory=push.memory)
+            return await adapter.push(push.report, push_id=push.content_id, memory=push.memory)
     except CrmSettingsError as exc:
         return failure(Problem.SETTINGS, "; ".join(str(exc).splitlines()))
     except Exception as exc:  # noqa: BLE001
@@ -181,20 +202,21 @@ async def _push(room: ChainRoom, push: Push) -> Outcome:
     return failure(Problem.TIMEOUT, f"no answer within {room.timeout_seconds:g} s", is_ambiguous=True)
 
 
-async def _record(room: ChainRoom, attempt: Attempt) -> bool:
-    """Write the try down. Waits for the database as long as it takes. Of what is refused, as much as it takes; whether it took anything."""
+async def _record(room: ChainRoom, attempt: Attempt) -> PushState | None:
+    """Write the try down. Waits for the database as long as it takes. Of what is refused, as much as it takes.
+
+    The state of the row from now on; None: the database took nothing.
+    """
     mark = maybe_done_mark(attempt.key.kind)
     kept = {key: attempt.memory[key] for key in mark if key in attempt.memory}
-    bare = attrs.evolve(attempt, reason="", advice="", request={}, response={}, memory=kept)
+    bare = attrs.evolve(attempt, reason="", advice="", request={}, response={}, memory=kept, report=None, revision=0)
     for what in (attempt, bare):
         try:
-            await room.with_store(attempt.key, lambda what=what: room.store.record_attempt(what))
+            return await room.with_store(attempt.key, lambda what=what: room.store.record_attempt(what))
         except StoreRejected as exc:
             key = attempt.key
             log.error("enterprise %s: %s, call %d: a try cannot be recorded: %s", key.enterprise_number, key.crm, key.call_id, exc)
-        else:
-            return True
-    return False
+    return None
 
 
 def _tell(room: ChainRoom, desk: Desk, push: Push, outcome: Outcome, state: PushState) -> None:
@@ -203,6 +225,10 @@ def _tell(room: ChainRoom, desk: Desk, push: Push, outcome: Outcome, state: Push
     if outcome.outcome in (OutcomeClass.DELIVERED, OutcomeClass.DUPLICATE):
         if dead := desk.works():
             log.info("enterprise %s: %s works again; given up meanwhile: %d", key.enterprise_number, key.crm, dead)
+    elif outcome.problem is Problem.SWITCHED_OFF:
+        # Somebody has done that, mostly on purpose: no alarm, and no figure that raises one.
+        if desk.tell(outcome.problem):
+            log.info("enterprise %s: %s is not told of call %d and others: %s", key.enterprise_number, key.crm, key.call_id, SWITCHED_OFF)
     elif state is PushState.DEAD:
         problem = outcome.problem.value if outcome.problem is not None else ""
         room.metrics.push_dead(key.crm, problem)

@@ -10,12 +10,13 @@ that is pending. So a crash at any moment leaves nothing behind but a row that i
 
 import heapq
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 
 import trio
 
 from gateway.crm.base import CrmAdapter
+from gateway.crm.owing import WANT_A_DIAL_FIRST
 from gateway.errors import StoreRejected
 from gateway.metrics import Metrics
 from gateway.nurseries.chain import ChainRoom, work_off
@@ -23,7 +24,7 @@ from gateway.nurseries.clock import Clock
 from gateway.nurseries.desk import ALL_PLACES, ChainKey, Desk
 from gateway.nurseries.patience import Patience
 from gateway.nurseries.retries import WAIT_SECONDS
-from gateway.ports import Push, PushKey, Store
+from gateway.ports import Push, PushKey, Revived, Store
 
 log = logging.getLogger(__name__)
 
@@ -81,18 +82,19 @@ class Outbox:
         """These are owed, and that is committed. Does not wait; what has been done meanwhile costs a look into the store."""
         self._line_up(keys, is_retry=False)
 
-    async def revive(self, enterprise_number: str) -> Sequence[PushKey]:
-        """The dead letters of this enterprise are tried again, as if they had not been tried; news go before them. Which ones.
+    async def revive(self, enterprise_number: str) -> Revived:
+        """The dead letters of this enterprise are tried again, as if they had not been tried; news go before them. Which ones, and which
+        are not: nobody needs a pop-up for a call that has ended, so these are done with.
 
         Raises: as `Store.revive_pushes`.
         """
-        keys = await self._room.store.revive_pushes(enterprise_number, at=self._room.clock())
+        revived = await self._room.store.revive_pushes(enterprise_number, at=self._room.clock(), dial_first=WANT_A_DIAL_FIRST)
         for (number, _), desk in self._desks.items():
             if number == enterprise_number:
                 # Whoever asks for it wants to read of it if it fails again.
                 desk.works()
-        self._line_up(keys, is_retry=True)
-        return keys
+        self._line_up(revived.keys, is_retry=True)
+        return revived
 
     @property
     def waiting_pushes(self) -> int:

@@ -23,7 +23,7 @@ import trio
 
 from cache.directory import AmbiguousEnterprise, Directory
 from gateway.calls.report import CallReport
-from gateway.crm.base import CrmAdapter, CrmKind
+from gateway.crm.base import CrmAdapter
 from gateway.crm.owing import owed_of
 from gateway.crm.registry import Crms
 from gateway.metrics import Metrics
@@ -327,11 +327,9 @@ def _owed_of(crms: Crms, config: EnterpriseConfig, report: CallReport) -> Sequen
 
 
 def _adapter_of(outside: Outside, number: str, crm: str) -> CrmAdapter | None:
-    """None: not configured any more, switched off, or no CRM that this version knows. Raises: `CrmSettingsError`."""
+    """As `Crms.told`; None also when the enterprise is not configured any more."""
     config = _config_of(outside.directory, number)
-    if config is None or crm not in outside.crms.enabled(config):
-        return None
-    return outside.crms.adapter(config, CrmKind(crm))
+    return outside.crms.told(config, crm) if config is not None else None
 
 
 def _tell(left: Left, metrics: Metrics) -> None:

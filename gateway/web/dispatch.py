@@ -9,13 +9,14 @@ from typing import Any
 from quart import Response, request
 from quart_trio import QuartTrio
 
+from gateway.attempts import IntegrationLog
 from gateway.crm.base import CrmKind, CrmSettingsError, OutcomeClass
 from gateway.crm.owing import owed_of
 from gateway.crm.registry import Crms
 from gateway.nurseries.clock import Clock
 from gateway.nurseries.enterprise import zone_of
 from gateway.nurseries.outbox import Outbox
-from gateway.ports import EnterpriseConfig, IntegrationLog, Push, Store
+from gateway.ports import EnterpriseConfig, Push, Store
 from gateway.web.configs import tables
 from gateway.web.details import Detail, json_answer, posted_body, serve
 from gateway.web.enterprises import Enterprises
@@ -85,10 +86,10 @@ class DispatchDesk:
         return json_answer({"enterprise_number": number, "dead": [dead_shape(push) for push in pushes], "waiting": waiting})
 
     async def retry(self, key: str) -> Response:
-        """Begin anew with everything that was given up."""
+        """Begin anew with everything that was given up, but for dials of calls that have ended (`left`)."""
         number = (await self._enterprises.config(key)).number
-        keys = await self._outbox.revive(number)
-        return json_answer({"enterprise_number": number, "revived": len(keys)})
+        revived = await self._outbox.revive(number)
+        return json_answer({"enterprise_number": number, "revived": len(revived.keys), "left": len(revived.left)})
 
     async def log(self, key: str) -> Response:
         """The last tries, newest first."""
@@ -106,7 +107,7 @@ def dead_shape(push: Push) -> dict[str, Any]:
         "call_id": push.key.call_id,
         "unique_id": push.report.unique_id,
         "phone": push.report.phone or None,
-        "push_id": push.push_id,
+        "push_id": push.content_id,
         "fault": push.fault or None,
         "class": "temporary" if is_temporary else "permanent",
         "problem": push.problem or None,
@@ -124,6 +125,9 @@ def log_shape(row: IntegrationLog) -> dict[str, Any]:
         "created_at": row.created_at.isoformat(timespec="milliseconds"),
         "integration_type": row.integration_type,
         "event_type": row.event_type,
+        "call_id": row.call_id,
+        "unique_id": row.unique_id or None,
+        "push_id": row.push_id or None,
         "status": row.status,
         "error_message": row.error_message or None,
         "request_data": dict(row.request_data),

@@ -7,7 +7,8 @@ alter table calls add column customer_e164 text
 create index calls_customer on calls (enterprise_number, customer_e164, date_received desc, call_id desc) where customer_e164 is not null;
 
 -- A number that called or was called. Only the key must be given, so that a name can be put in by hand.
--- The counts and last_* say what the rows of `calls` say, always: the triggers below see to it, whoever writes which of the two tables.
+-- The counts, *_seen_at and last_* say what the rows of `calls` say, always: the triggers below see to it, whoever writes which of the two
+-- tables. first_seen_at: the earliest begin; last_seen_at: the latest end; of what was corrected, merged or deleted nothing is left in them.
 create table customers (
     enterprise_number text not null,
     phone_e164 text not null check (phone_e164 ~ '^\+[0-9]{1,32}$'),
@@ -73,8 +74,8 @@ create function count_customer() returns trigger language plpgsql as $$
 declare
     counted customers := customer_by_calls(new.enterprise_number, new.phone_e164);
 begin
-    new.first_seen_at := least(new.first_seen_at, counted.first_seen_at);
-    new.last_seen_at := greatest(new.last_seen_at, counted.last_seen_at);
+    new.first_seen_at := counted.first_seen_at;
+    new.last_seen_at := counted.last_seen_at;
     new.calls_total_in := counted.calls_total_in;
     new.calls_total_out := counted.calls_total_out;
     new.calls_answered_in := counted.calls_answered_in;
@@ -115,8 +116,10 @@ begin
             coalesce(sum(sign) filter (where call_type = 1 and call_status = 2), 0) as answered_out,
             coalesce(sum(sign) filter (where call_type = 0 and call_status <> 2), 0) as missed_in,
             coalesce(sum(sign) filter (where call_type = 1 and call_status <> 2), 0) as missed_out,
-            min(date_received) filter (where sign = 1) as first_at,
-            max(coalesce(date_end, date_received)) filter (where sign = 1) as last_at,
+            min(date_received) filter (where sign = 1) as first_come,
+            min(date_received) filter (where sign = -1) as first_gone,
+            max(coalesce(date_end, date_received)) filter (where sign = 1) as last_come,
+            max(coalesce(date_end, date_received)) filter (where sign = -1) as last_gone,
             max(coalesce(date_end, date_received)) filter (where sign = 1 and call_status = 2) as success_come,
             max(coalesce(date_end, date_received)) filter (where sign = -1 and call_status = 2) as success_gone
         from changed
@@ -130,8 +133,17 @@ begin
         limit 1;
         loop
             update customers k set
-                first_seen_at = least(k.first_seen_at, moved.first_at),
-                last_seen_at = greatest(k.last_seen_at, moved.last_at),
+                -- Only when the first, the last or the last answered call was taken out, all of the customer's calls are looked at.
+                first_seen_at = case
+                    when moved.first_gone <= k.first_seen_at and (moved.first_come is null or moved.first_come > moved.first_gone)
+                    then (customer_by_calls(k.enterprise_number, k.phone_e164)).first_seen_at
+                    else least(k.first_seen_at, moved.first_come)
+                end,
+                last_seen_at = case
+                    when moved.last_gone >= k.last_seen_at and (moved.last_come is null or moved.last_come < moved.last_gone)
+                    then (customer_by_calls(k.enterprise_number, k.phone_e164)).last_seen_at
+                    else greatest(k.last_seen_at, moved.last_come)
+                end,
                 calls_total_in = k.calls_total_in + moved.total_in,
                 calls_total_out = k.calls_total_out + moved.total_out,
                 calls_answered_in = k.calls_answered_in + moved.answered_in,
@@ -141,7 +153,6 @@ begin
                 last_call_at = coalesce(newest.date_end, newest.date_received),
                 last_call_direction = case newest.call_type when 0 then 'in' when 1 then 'out' else 'unknown' end,
                 last_call_status = case when newest.call_status is null then 'unknown' when newest.call_status = 2 then 'answered' else 'missed' end,
-                -- Only when the last answered call was taken out, all of the customer's calls are looked at.
                 last_success_at = case
                     when moved.success_gone >= k.last_success_at and (moved.success_come is null or moved.success_come < moved.success_gone)
                     then (customer_by_calls(k.enterprise_number, k.phone_e164)).last_success_at
@@ -209,10 +220,14 @@ create table crm_outbox (
     call_id bigint not null,
     crm text not null,
     kind text not null check (kind in ('dial', 'hangup')),
-    -- By which a CRM knows a repetition. Never changes.
+    -- Names the row and never changes. A CRM knows a repetition by it together with the revision (gateway.ports.Push.content_id).
     push_id text not null default 'msg_' || replace(gen_random_uuid()::text, '-', '') unique,
+    -- Rises with each change of what is to be told (trigger below).
+    revision integer not null default 1,
     unique_id text not null,
     report jsonb not null,
+    -- The call_id is none of an event: a report from outside came first. The call that has the UniqueId takes the row over.
+    is_outside boolean not null default false,
     state text not null default 'pending' check (state in ('pending', 'done', 'dead')),
     attempts integer not null default 0,
     next_at timestamptz not null default now(),
@@ -236,13 +251,35 @@ create index crm_outbox_dead on crm_outbox (enterprise_number, created_at) where
 create index crm_outbox_former on crm_outbox using gin (former_call_ids) where former_call_ids <> '{}';
 create index crm_outbox_age on crm_outbox using brin (created_at) with (pages_per_range = 32, autosummarize = on);
 
+-- What a report says, but for the ids that are the row's and not the report's.
+create function report_content(report jsonb) returns jsonb language sql immutable as $$
+    select case when jsonb_typeof(report) = 'object' then report - array['call_id', 'unique_id'] else report end
+$$;
+
+-- Whoever changes what is still to be told, with whatever tool: the CRM must not take the news for a repetition.
+create function renew_push() returns trigger language plpgsql as $$
+begin
+    if new.revision = old.revision and old.state <> 'done'
+        and (new.call_id <> old.call_id or report_content(new.report) is distinct from report_content(old.report))
+    then
+        new.revision := old.revision + 1;
+    end if;
+    return new;
+end
+$$;
+create trigger crm_outbox_renewed before update of report, call_id on crm_outbox for each row execute function renew_push();
+
 -- Every attempt to tell a CRM something. Requests and answers are without keys and tokens, and cut where they are long.
+-- call_id, unique_id, push_id: of the report, as they were told; what push_id a CRM was given says which revision it was.
 create table integration_logs (
     id bigint generated always as identity primary key,
     created_at timestamptz not null default now(),
     enterprise_number text not null,
     integration_type text not null,
     event_type text not null,
+    call_id bigint,
+    unique_id text not null default '',
+    push_id text not null default '',
     request_data jsonb not null default '{}',
     response_data jsonb not null default '{}',
     status text not null check (status in ('success', 'error')),

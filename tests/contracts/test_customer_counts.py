@@ -61,6 +61,8 @@ def counted(calls: Sequence[CallRecord], phone: str) -> dict[str, object]:
     found["last_call_direction"] = ("in", "out")[last.call_type] if last else "unknown"
     found["last_call_status"] = ("answered" if last.call_status else "missed") if last else "unknown"
     found["last_agent_internal"] = last.extension if last else ""
+    found["first_seen_at"] = min((call.date_received for call in own), default=None)
+    found["last_seen_at"] = max((call.date_end or call.date_received for call in own), default=None)
     found["last_success_at"] = max((call.date_end or call.date_received for call in own if call.call_status), default=None)
     return found
 

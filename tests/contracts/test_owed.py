@@ -10,7 +10,7 @@ import pytest
 from gateway.calls.parties import Direction
 from gateway.calls.report import ReportKind
 from gateway.errors import StoreRejected
-from gateway.ports import Attempt, EventOutcome, Owed, Push, PushKey, PushState, Step, Store
+from gateway.ports import Attempt, EventOutcome, Owed, Push, PushKey, PushState, Revived, Step, Store
 from sql.documents import LOGGED_BYTES
 from tester.houses import House
 from tester.samples import NOON, NUMBER, finished, incoming, report
@@ -95,22 +95,37 @@ async def test_owing_the_same_again_changes_nothing(store: Store) -> None:
     assert len({push.push_id for push in before}) == 3
 
 
-async def test_what_is_pending_takes_the_newer_report_but_keeps_its_id_and_the_first_uniqueid(store: Store) -> None:
+async def test_what_is_pending_takes_the_newer_report_under_another_id_and_keeps_the_first_uniqueid(store: Store) -> None:
     await owe(store, owed(DIAL, unique_id="1.1"))
     [before] = await pending(store)
     await owe(store, owed(DIAL, unique_id="1.2", extensions=("150", "151", "152")))
     [push] = await pending(store)
-    assert push == attrs.evolve(before, report=report(DIAL, unique_id="1.1", extensions=("150", "151", "152")))
+    assert push == attrs.evolve(before, revision=2, report=report(DIAL, unique_id="1.1", extensions=("150", "151", "152")))
+    assert (before.content_id, push.content_id) == (before.push_id, f"{before.push_id}_2")
+    await owe(store, owed(DIAL, unique_id="1.3", extensions=("150", "151", "152")))
+    assert await pending(store) == [push]
 
 
-async def test_what_was_told_is_not_told_anew(store: Store) -> None:
+async def test_a_change_by_hand_is_another_revision(house: House) -> None:
+    await owe(house.store, owed())
+    for text in (
+        '{"kind": "dial", "call_id": 1, "unique_id": "1.1", ',
+        '{"kind": "dial", "call_id": 9, "unique_id": "9.9", ',
+    ):
+        rest = '"direction": "incoming", "phone": "1", "started_at": "2025-10-01T12:00:00+00:00"}'
+        await house.put_report(key(), text + rest)
+        [push] = await pending(house.store)
+        assert (push.revision, push.report.phone) == (2, "1")
+
+
+async def test_what_was_told_is_not_told_anew_and_what_was_given_up_only_when_it_is_revived(store: Store) -> None:
     await owe(store, owed(DIAL), owed(HANGUP))
     await store.record_attempt(attempt(key(DIAL)))
     await store.record_attempt(attempt(key(HANGUP), state=PushState.DEAD, outcome="permanent"))
     await owe(store, owed(DIAL, phone="375290009999"), owed(HANGUP, phone="375290009999"))
     assert await pending(store) == []
     [dead] = await store.dead_pushes(NUMBER, limit=9)
-    assert dead.report.phone == "375290001234"
+    assert (dead.report.phone, dead.revision) == ("375290009999", 2)
 
 
 async def test_of_two_reports_in_one_step_the_later_counts(store: Store) -> None:
@@ -195,7 +210,7 @@ async def test_a_report_from_outside_of_what_is_owed_already_is_not_new(store: S
     assert list(await store.accept_owed(NUMBER, outside)) == [key(DIAL, 5, "ms"), key(HANGUP, 5)]
     assert list(await store.accept_owed(NUMBER, outside)) == []
     # Its one webhook says less than all facts of the call.
-    assert await store.push_of(key(DIAL, 5)) == before
+    assert await store.push_of(key(DIAL, 5)) == attrs.evolve(before, has_ended=True)
 
 
 async def test_a_call_that_nobody_knows_gets_an_id_that_no_event_will_have(store: Store) -> None:
@@ -207,10 +222,52 @@ async def test_a_call_that_nobody_knows_gets_an_id_that_no_event_will_have(store
     events = await store.append_events([incoming("dial", f"{n}.1") for n in range(3)])
     assert call_id not in {one.event_id for one in events}
     assert list(await store.accept_owed(NUMBER, outside)) == []
-    # The lane comes later, with an id of its own: the report is there.
-    await owe(store, owed(HANGUP, events[0].event_id, unique_id="8.8"))
-    assert {one.call_id for one in await keys(store)} == {call_id}
     assert list(await store.accept_owed("0270", [])) == []
+
+
+async def test_the_call_that_has_the_uniqueid_takes_over_what_came_from_outside_before_it(store: Store) -> None:
+    crms = ("own", "ms")
+    outside = [owed(DIAL, 0, unique_id="8.8", crm=crm, phone="0") for crm in crms]
+    [second, first] = await store.accept_owed(NUMBER, outside)
+    await store.record_attempt(attempt(second, memory={"id": 7}))
+    before = await store.push_of(first)
+    assert before is not None
+    [event] = await store.append_events([incoming("dial", "8.8")])
+    call_id = event.event_id
+    assert call_id != first.call_id
+    await owe(store, owed(HANGUP, call_id, unique_id="8.8"), owed(HANGUP, call_id, unique_id="8.8", crm="ms"))
+    assert await keys(store) == [key(HANGUP, call_id, "ms"), key(DIAL, call_id, first.crm), key(HANGUP, call_id)]
+    # Whoever knows the former key finds it, and its body names another call now.
+    moved = await store.push_of(first)
+    assert moved is not None
+    assert (moved.key, moved.push_id, moved.revision, moved.report.call_id) == (key(DIAL, call_id), before.push_id, 2, call_id)
+    told = await store.push_of(key(HANGUP, call_id, "ms"))
+    assert told is not None
+    assert (told.memory, told.has_ended) == ({"id": 7}, True)
+    # What comes from outside afterwards is of the same call.
+    assert list(await store.accept_owed(NUMBER, [owed(DIAL, 0, unique_id="8.8", crm="uon")])) == [key(DIAL, call_id, "uon")]
+    await owe(store, owed(DIAL, call_id, unique_id="8.8", phone="1"))
+    assert [push.report.phone for push in await pending(store) if push.key == key(DIAL, call_id)] == ["1"]
+
+
+async def test_what_a_call_has_told_under_another_uniqueid_outweighs_what_came_from_outside(store: Store) -> None:
+    [outside, end] = await store.accept_owed(NUMBER, [owed(DIAL, 0, unique_id="8.8"), owed(HANGUP, 0, unique_id="8.8")])
+    call_id = end.call_id + 100
+    await owe(store, owed(DIAL, call_id, unique_id="8.1"))
+    own = await store.push_of(key(DIAL, call_id))
+    assert own is not None
+    await owe(store, owed(DIAL, call_id, unique_id="8.8", phone="1"))
+    assert await keys(store) == [key(DIAL, call_id), key(HANGUP, call_id)]
+    push = await store.push_of(key(DIAL, call_id))
+    assert push is not None
+    assert push.push_id == own.push_id
+    assert await store.push_of(outside) is None
+
+
+async def test_calls_of_events_do_not_take_each_others_reports(store: Store) -> None:
+    await owe(store, owed(DIAL, 1, unique_id="1.1"))
+    await owe(store, owed(HANGUP, 2, unique_id="1.1"))
+    assert await keys(store) == [key(DIAL, 1), key(HANGUP, 2)]
 
 
 # attempts
@@ -272,6 +329,64 @@ async def test_an_attempt_changes_only_what_is_still_pending_but_is_in_the_log(s
     assert sorted(message for _, _, _, message in await logged(store)) == ["", "nobody knows it", "too late"]
 
 
+async def tried(store: Store, of: PushKey, **changes: Any) -> PushState:
+    """A try of what was read before it has changed."""
+    push = await store.push_of(of)
+    assert push is not None
+    await owe(store, owed(of.kind, extensions=("152",), recording_url=""))
+    sent: dict[str, Any] = {"report": push.report, "revision": push.revision, "push_id": push.content_id}
+    return await store.record_attempt(attempt(of, **{**sent, **changes}))
+
+
+@pytest.mark.parametrize("kind", [DIAL, HANGUP])
+async def test_of_a_report_that_changed_while_it_was_accepted_the_row_says_what_was_sent(house: House, kind: ReportKind) -> None:
+    store = house.store
+    await owe(store, owed(kind))
+    assert await tried(store, key(kind)) is PushState.DONE
+    assert await pending(store) == []
+    assert (await house.report_of(key(kind)))["extensions"] == ["150", "151"]
+
+
+@pytest.mark.parametrize("state", [PushState.PENDING, PushState.DEAD])
+async def test_a_report_that_changed_while_it_was_tried_in_vain_is_still_to_be_told(store: Store, state: PushState) -> None:
+    await owe(store, owed())
+    failed = {"at": NOON, "state": state, "next_at": NOON + timedelta(seconds=20), "reason": "no"}
+    assert await tried(store, key(), **failed) is PushState.PENDING
+    [push] = await pending(store)
+    assert (push.report.extensions, push.revision, push.attempts, push.reason) == (("152",), 2, 1, "no")
+    assert push.next_at == (NOON if state is PushState.DEAD else NOON + timedelta(seconds=20))
+    # The record is repeated when its answer was lost.
+    again = attempt(key(), **failed, report=report(DIAL), revision=1)
+    assert await store.record_attempt(again) is PushState.PENDING
+    last = attempt(key(), at=NOON + timedelta(seconds=30), state=state, report=push.report, revision=push.revision)
+    assert await store.record_attempt(last) is state
+
+
+async def test_a_call_that_was_absorbed_while_its_report_was_accepted_has_told_it(house: House) -> None:
+    store = house.store
+    await owe(store, owed(DIAL, 2))
+    push = await store.push_of(key(DIAL, 2))
+    assert push is not None
+    await owe(store, merged=((2, 1),))
+    moved = await store.push_of(key(DIAL, 2))
+    assert moved is not None
+    assert moved.content_id != push.content_id
+    done = attempt(key(DIAL, 2), report=push.report, revision=push.revision, push_id=push.content_id)
+    assert await store.record_attempt(done) is PushState.DONE
+    assert (await house.report_of(key(DIAL, 1)))["call_id"] == 2
+
+
+async def test_the_log_says_of_which_call_a_try_was_and_under_which_id(store: Store) -> None:
+    await owe(store, owed(unique_id="1.\0"))
+    push = await store.push_of(key())
+    assert push is not None
+    await store.record_attempt(attempt(key(), report=push.report, revision=push.revision, push_id=push.content_id))
+    await store.record_attempt(attempt(key(DIAL, 5), at=NOON + timedelta(seconds=1)))
+    known, found = await store.integration_logs(NUMBER, limit=9)
+    assert (found.call_id, found.unique_id, found.push_id) == (1, "1.\ufffd", push.push_id)
+    assert (known.call_id, known.unique_id, known.push_id) == (5, "", "")
+
+
 async def test_later_pushes_of_a_call_know_what_earlier_ones_left(store: Store) -> None:
     await owe(store, owed(DIAL), owed(HANGUP), owed(HANGUP, crm="ms"))
     await store.record_attempt(attempt(key(DIAL), state=PushState.PENDING, memory={"id": 1, "a\0": ["\ud800", {"x": float("nan")}]}))
@@ -326,12 +441,35 @@ async def test_the_dead_are_told_newest_first_and_come_back_as_never_tried(store
     assert (newest.state, newest.attempts, newest.problem, newest.advice) == (PushState.DEAD, 1, "unauthorized", "renew the key")
     assert list(await store.dead_pushes("0270", limit=9)) == []
     later = NOON + timedelta(days=1)
-    assert list(await store.revive_pushes("0270", at=later)) == []
-    assert list(await store.revive_pushes(NUMBER, at=later)) == [key(DIAL, 1), key(DIAL, 2)]
-    assert list(await store.revive_pushes(NUMBER, at=later)) == []
+    assert await store.revive_pushes("0270", at=later, dial_first=()) == Revived()
+    assert await store.revive_pushes(NUMBER, at=later, dial_first=()) == Revived(keys=(key(DIAL, 1), key(DIAL, 2)))
+    assert await store.revive_pushes(NUMBER, at=later, dial_first=()) == Revived()
     again = await store.push_of(key(DIAL, 2))
     assert again is not None
     assert (again.attempts, again.next_at, again.push_id) == (0, later, newest.push_id)
+
+
+async def test_dials_of_calls_that_have_ended_are_not_revived_but_done_with(store: Store) -> None:
+    crms = ("own", "retailcrm")
+    given_up = attempt(key(), state=PushState.DEAD)
+    # 1 still rings; the end of 2 is dead too, that of 3 is told, that of 4 pending.
+    for call_id in (1, 2, 3, 4):
+        for crm in crms:
+            await owe(store, owed(DIAL, call_id, crm=crm), *([owed(HANGUP, call_id, crm=crm)] if call_id > 1 else []))
+            await store.record_attempt(attrs.evolve(given_up, key=key(DIAL, call_id, crm)))
+            if call_id == 2:
+                await store.record_attempt(attrs.evolve(given_up, key=key(HANGUP, call_id, crm)))
+            if call_id == 3:
+                await store.record_attempt(attempt(key(HANGUP, call_id, crm)))
+    revived = await store.revive_pushes(NUMBER, at=NOON, dial_first={"retailcrm"})
+    assert revived.keys == (
+        key(DIAL, 1), key(DIAL, 1, "retailcrm"), key(HANGUP, 2), key(DIAL, 2, "retailcrm"), key(HANGUP, 2, "retailcrm"),
+        key(DIAL, 4, "retailcrm"),
+    )  # fmt: skip
+    assert revived.left == (key(DIAL, 2), key(DIAL, 3), key(DIAL, 3, "retailcrm"), key(DIAL, 4))
+    assert list(await store.dead_pushes(NUMBER, limit=9)) == []
+    assert set(await keys(store)) == {*revived.keys, key(HANGUP, 4), key(HANGUP, 4, "retailcrm")}
+    assert await store.revive_pushes(NUMBER, at=NOON, dial_first=()) == Revived()
 
 
 NOT_READABLE = (
@@ -380,13 +518,26 @@ async def test_what_an_absorbed_call_owed_goes_to_a_survivor_that_owes_nothing(s
     assert [(push.report.call_id, push.report.unique_id) for push in after] == [(1, "2.1"), (1, "2.1")]
 
 
+async def test_what_a_survivor_still_owes_is_news_when_it_goes_by_another_uniqueid(store: Store) -> None:
+    await owe(store, owed(DIAL, 2))
+    await owe(store, owed(HANGUP, 1))
+    before = await store.push_of(key(HANGUP, 1))
+    await owe(store, merged=((2, 1),))
+    after = await store.push_of(key(HANGUP, 1))
+    assert before is not None
+    assert after is not None
+    assert (before.report.unique_id, after.report.unique_id) == ("1.1", "2.1")
+    assert before.content_id != after.content_id
+
+
 async def test_a_survivor_keeps_its_own_and_nobody_is_told_twice(store: Store) -> None:
     await owe(store, owed(DIAL, 1), owed(DIAL, 2), owed(HANGUP, 2), owed(DIAL, 3))
     await store.record_attempt(attempt(key(DIAL, 3), state=PushState.DEAD))
     own = await store.push_of(key(DIAL, 1))
     await owe(store, merged=((2, 1), (3, 1)))
     assert await keys(store) == [key(DIAL, 1), key(HANGUP, 1)]
-    assert await store.push_of(key(DIAL, 1)) == own
+    assert own is not None
+    assert await store.push_of(key(DIAL, 1)) == attrs.evolve(own, has_ended=True)
     assert [push.key for push in await store.dead_pushes(NUMBER, limit=9)] == [key(DIAL, 3)]
     # The hangup goes by the id that the CRM knows.
     hangup = await store.push_of(key(HANGUP, 1))

@@ -80,7 +80,7 @@ async def test_a_link_that_changes_before_it_is_told_replaces_the_first(store: S
     await know(store)
     before = await pushed(store, key(RECORDING))
     assert await know(store, OTHER) == [key(HANGUP, crm="ms"), key(RECORDING)]
-    assert await pushed(store, key(RECORDING)) == attrs.evolve(before, report=attrs.evolve(before.report, recording_url=OTHER))
+    assert await pushed(store, key(RECORDING)) == attrs.evolve(before, revision=2, report=attrs.evolve(before.report, recording_url=OTHER))
     assert await store.recordings_of(NUMBER, [1]) == {1: OTHER}
     await tell(store, key(RECORDING))
     assert await know(store) == [key(HANGUP, crm="ms")]

@@ -6,6 +6,7 @@ import attrs
 import trio
 import trio.testing
 
+from gateway.attempts import IntegrationLog
 from gateway.calls.parties import Direction
 from gateway.calls.report import CallReport, ReportKind
 from gateway.crm.base import CrmAdapter, CrmKind, CrmSettingsError
@@ -13,7 +14,7 @@ from gateway.metrics import Metrics
 from gateway.nurseries.clock import TrioClock
 from gateway.nurseries.outbox import Outbox
 from gateway.nurseries.patience import Patience
-from gateway.ports import IntegrationLog, Owed, Push, PushKey
+from gateway.ports import Owed, Push, PushKey
 from tester.fakes.crm import Pushed, ScriptedCrm
 from tester.memory import MemoryStore
 from tester.virtual import NOON, NUMBER

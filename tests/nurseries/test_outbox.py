@@ -91,19 +91,43 @@ async def test_an_answer_in_the_last_moment_counts(room: PostRoom, autojump_cloc
 
 
 async def test_the_hangup_waits_while_the_dial_is_tried_again(room: PostRoom, autojump_clock: MockClock) -> None:
-    crm, life = room.crm(), await room.start()
+    crm, life = room.crm(CrmKind.RETAILCRM), await room.start()
     crm.play(RETRYABLE, RETRYABLE)
-    await life.put(report(DIAL))
+    await life.put(report(DIAL), crm=CrmKind.RETAILCRM)
     await trio.sleep(5)
-    await life.put(report(HANGUP))
+    await life.put(report(HANGUP), crm=CrmKind.RETAILCRM)
     await trio.sleep(3600)
     assert seen(crm) == [(0.0, DIAL), (20.0, DIAL), (120.0, DIAL), (120.0, HANGUP)]
 
 
-async def test_the_hangup_goes_when_the_dial_is_dead(room: PostRoom, autojump_clock: MockClock) -> None:
+async def test_a_dial_that_was_not_accepted_is_not_tried_again_when_the_call_has_ended(room: PostRoom, autojump_clock: MockClock) -> None:
     crm, life = room.crm(), await room.start()
+    crm.play(RETRYABLE)
+    await life.put(report(DIAL))
+    await trio.sleep(5)
+    await life.put(report(HANGUP))
+    await trio.sleep(3600)
+    assert seen(crm) == [(0.0, DIAL), (20.0, HANGUP)]
+    assert await room.pending() == await room.dead() == []
+    _, given_up, _ = await room.logs()
+    assert (given_up.event_type, given_up.status) == ("call_event:dial", "success")
+    assert "has ended" in given_up.error_message
+
+
+async def test_a_dial_is_tried_again_for_as_long_as_the_call_goes_on(room: PostRoom, autojump_clock: MockClock) -> None:
+    crm, life = room.crm(), await room.start()
+    crm.play(RETRYABLE, RETRYABLE)
+    await life.put(report(DIAL))
+    await trio.sleep(50)
+    await life.put(report(HANGUP))
+    await trio.sleep(3600)
+    assert seen(crm) == [(0.0, DIAL), (20.0, DIAL), (120.0, HANGUP)]
+
+
+async def test_the_hangup_goes_when_the_dial_is_dead(room: PostRoom, autojump_clock: MockClock) -> None:
+    crm, life = room.crm(CrmKind.RETAILCRM), await room.start()
     crm.play(RETRYABLE, RETRYABLE, RETRYABLE)
-    await life.call()
+    await life.call(crm=CrmKind.RETAILCRM)
     await trio.sleep(3600)
     assert seen(crm) == [(0.0, DIAL), (20.0, DIAL), (120.0, DIAL), (120.0, HANGUP)]
     assert [push.key.kind for push in await room.dead()] == [DIAL]
@@ -202,7 +226,9 @@ async def test_a_crm_that_hangs_holds_up_no_other(room: PostRoom, autojump_clock
 # ---------------------------------------------------------------------- settings
 
 
-async def test_what_was_switched_off_meanwhile_is_done_without_asking_anybody(room: PostRoom, autojump_clock: MockClock) -> None:
+async def test_what_was_switched_off_meanwhile_is_given_up_quietly_and_can_be_revived(
+    room: PostRoom, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     crm, life = room.crm(), await room.start()
     crm.play(RETRYABLE)
     await life.call()
@@ -210,10 +236,19 @@ async def test_what_was_switched_off_meanwhile_is_done_without_asking_anybody(ro
     room.crms.clear()
     await trio.sleep(3600)
     assert seen(crm) == [(0.0, DIAL)]
-    assert await room.pending() == await room.dead() == []
-    assert [(log.event_type, log.status) for log in await room.logs()] == [
-        ("call_event:dial", "error"), ("call_event:dial", "success"), ("call_event:hangup", "success"),
+    assert await room.pending() == []
+    assert [(push.key.kind, push.problem, push.fault, push.reason) for push in await room.dead()] == [
+        (HANGUP, "switched_off", "ours", "the enterprise or its integration is switched off"),
     ]  # fmt: skip
+    assert [(log.event_type, log.status) for log in await room.logs()] == [
+        ("call_event:dial", "error"), ("call_event:dial", "success"), ("call_event:hangup", "error"),
+    ]  # fmt: skip
+    assert warnings(caplog) == []
+    assert room.figure("gateway_crm_dead_letters_total", crm="own", problem="switched_off") == 0
+    room.crms[NUMBER, "own"] = crm
+    assert [key.kind for key in (await life.outbox.revive(NUMBER)).keys] == [HANGUP]
+    await trio.sleep(1)
+    assert [pushed.report.kind for pushed in crm.pushes] == [DIAL, HANGUP]
 
 
 async def test_settings_that_cannot_be_used_are_our_fault_and_dead_at_once(room: PostRoom, autojump_clock: MockClock) -> None:
@@ -343,19 +378,35 @@ async def test_dead_letters_are_revived_and_tried_from_the_beginning(room: PostR
     crm.usual = Play(outcome=PERMANENT)
     await life.call(1)
     await life.call(2)
+    await life.put(report(DIAL, 3))
     await trio.sleep(60)
     assert life.outbox.waiting(NUMBER) == {}
     crm.usual = Play(outcome=RETRYABLE)
-    keys = await life.outbox.revive(NUMBER)
-    assert len(keys) == 4
+    revived = await life.outbox.revive(NUMBER)
+    assert [(key.call_id, key.kind) for key in revived.keys] == [(1, HANGUP), (2, HANGUP), (3, DIAL)]
+    assert [(key.call_id, key.kind) for key in revived.left] == [(1, DIAL), (2, DIAL)]
     await trio.sleep(1)
-    assert life.outbox.waiting(NUMBER) == {"own": 4}
+    assert life.outbox.waiting(NUMBER) == {"own": 3}
     assert life.outbox.waiting("0368") == {}
     crm.usual = Play()
     await trio.sleep(60)
-    assert sorted(told(crm.pushes[-4:])) == [(1, DIAL), (1, HANGUP), (2, DIAL), (2, HANGUP)]
+    assert sorted(told(crm.pushes[-3:])) == [(1, HANGUP), (2, HANGUP), (3, DIAL)]
     assert await room.dead() == []
     assert life.outbox.waiting(NUMBER) == {}
+
+
+async def test_a_crm_that_wants_a_dial_first_gets_both_again(room: PostRoom, autojump_clock: MockClock) -> None:
+    crm, life = room.crm(CrmKind.RETAILCRM), await room.start()
+    crm.play(PERMANENT, PERMANENT)
+    await life.call(1, crm=CrmKind.RETAILCRM)
+    await trio.sleep(1)
+    crm.play(PERMANENT)
+    await life.call(2, crm=CrmKind.RETAILCRM)
+    await trio.sleep(1)
+    revived = await life.outbox.revive(NUMBER)
+    assert [key.call_id for key in revived.left] == [2]
+    await trio.sleep(1)
+    assert told(crm.pushes[-2:]) == [(1, DIAL), (1, HANGUP)]
 
 
 async def test_nothing_is_sent_before_the_worker_runs(room: PostRoom, autojump_clock: MockClock, nursery: trio.Nursery) -> None:

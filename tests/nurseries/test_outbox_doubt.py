@@ -8,9 +8,9 @@ import trio
 from trio.testing import MockClock
 
 from gateway.calls.report import ReportKind
-from gateway.crm.base import Fault, Outcome, OutcomeClass, Problem, may_be_done
+from gateway.crm.base import CrmKind, Fault, Outcome, OutcomeClass, Problem, may_be_done
 from gateway.errors import StoreRejected
-from gateway.ports import Attempt
+from gateway.ports import Attempt, PushState
 from tester.fakes.crm import HANG, PERMANENT, RETRYABLE, Play, ScriptedCrm
 from tester.memory import MemoryStore
 from tests.conftest import ErrorLog
@@ -34,9 +34,9 @@ async def room(nursery: trio.Nursery, autojump_clock: MockClock) -> AsyncGenerat
 async def test_the_try_after_one_whose_end_nobody_heard_knows_it_and_so_do_all_later_ones(
     room: PostRoom, autojump_clock: MockClock, lost: Play
 ) -> None:
-    crm, life = room.crm(), await room.start()
+    crm, life = room.crm(CrmKind.RETAILCRM), await room.start()
     crm.play(lost, RETRYABLE)
-    await life.put(report(DIAL), report(HANGUP))
+    await life.put(report(DIAL), report(HANGUP), crm=CrmKind.RETAILCRM)
     await trio.sleep(300)
     assert doubts(crm) == [(DIAL, False), (DIAL, True), (DIAL, True), (HANGUP, False)]
 
@@ -78,10 +78,10 @@ async def test_a_dead_letter_that_is_revived_is_still_in_doubt(room: PostRoom, a
 class _Choosy(MemoryStore):
     """Takes no record with a request in it."""
 
-    async def record_attempt(self, attempt: Attempt) -> None:
+    async def record_attempt(self, attempt: Attempt) -> PushState:
         if attempt.request:
             raise StoreRejected("no")
-        await super().record_attempt(attempt)
+        return await super().record_attempt(attempt)
 
 
 async def test_of_a_record_that_is_refused_the_doubt_is_kept(

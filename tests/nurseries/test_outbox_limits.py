@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from gateway.crm.base import CrmKind
 from gateway.nurseries.desk import ALL_PLACES, FIRST_PLACES, MOST_CALLS, PLACES, RETRY_PLACES, ChainKey, Desk
 from gateway.nurseries.outbox import Agenda
 from gateway.ports import PushKey
@@ -48,10 +49,10 @@ async def test_a_burst_for_a_crm_that_hangs_holds_a_few_requests_and_tasks(room:
 
 
 async def test_when_the_crm_comes_back_every_call_of_the_burst_is_told_in_its_order(room: PostRoom, autojump_clock: MockClock) -> None:
-    crm, life = room.crm(), await room.start()
+    crm, life = room.crm(CrmKind.RETAILCRM), await room.start()
     crm.usual = HANG
     for call_id in CALLS:
-        await life.call(call_id)
+        await life.call(call_id, crm=CrmKind.RETAILCRM)
     await trio.sleep(20)
     crm.usual = Play(delay_seconds=0.1)
     await trio.sleep(200)

@@ -13,7 +13,7 @@ from gateway.calls.report import CallReport
 from gateway.crm.base import CrmKind, Outcome, Problem
 from gateway.errors import StoreRejected
 from gateway.nurseries.desk import FIRST_PLACES
-from gateway.ports import Attempt, Push, PushKey
+from gateway.ports import Attempt, Push, PushKey, PushState
 from tester.fakes.crm import HANG, RETRYABLE, Play
 from tester.memory import MemoryStore
 from tester.virtual import Claims
@@ -46,9 +46,9 @@ async def test_all_pages_of_what_is_pending_are_read(room: PostRoom, autojump_cl
 
 
 async def test_a_restart_keeps_the_count_of_tries_and_their_times(room: PostRoom, autojump_clock: MockClock) -> None:
-    crm, life = room.crm(), await room.start()
+    crm, life = room.crm(CrmKind.RETAILCRM), await room.start()
     crm.usual = Play(outcome=RETRYABLE)
-    await life.call()
+    await life.call(crm=CrmKind.RETAILCRM)
     await trio.sleep(50)
     await life.kill()
     await trio.sleep(10)
@@ -57,11 +57,12 @@ async def test_a_restart_keeps_the_count_of_tries_and_their_times(room: PostRoom
     assert seen(crm) == [(0.0, DIAL), (20.0, DIAL), (120.0, DIAL), (120.0, HANGUP), (140.0, HANGUP), (240.0, HANGUP)]
 
 
-async def test_reports_of_an_enterprise_that_is_gone_are_done(room: PostRoom, autojump_clock: MockClock) -> None:
+async def test_reports_of_an_enterprise_that_is_gone_are_given_up(room: PostRoom, autojump_clock: MockClock) -> None:
     await room.accept(report(DIAL), crm=CrmKind.UON)
     life = await room.start()
     await trio.sleep(1)
-    assert await room.pending() == await room.dead() == []
+    assert await room.pending() == []
+    assert [push.problem for push in await room.dead()] == ["switched_off"]
     assert life.outbox.waiting_pushes == 0
 
 
@@ -102,12 +103,13 @@ class FusedStore(MemoryStore):
         await self.fuse.step()
         return push
 
-    async def record_attempt(self, attempt: Attempt) -> None:
+    async def record_attempt(self, attempt: Attempt) -> PushState:
         await self.fuse.step()
         if self.deaf:
             await trio.sleep_forever()
-        await super().record_attempt(attempt)
+        state = await super().record_attempt(attempt)
         await self.fuse.step()
+        return state
 
 
 @attrs.define(eq=False)
@@ -116,7 +118,7 @@ class Receiver:
 
     fuse: Fuse
     refusals: int = 0
-    kind: CrmKind = CrmKind.OWN
+    kind: CrmKind = CrmKind.RETAILCRM
     taken: list[tuple[str, CallReport]] = attrs.field(factory=list[tuple[str, CallReport]])
 
     async def admission(self, report: CallReport) -> None: ...
@@ -149,11 +151,11 @@ async def test_cut_off_at_any_step_every_report_arrives_and_only_an_unrecorded_o
     room.store = store = FusedStore(now=room.clock)
     store.fuse = fuse = Fuse(k)
     receiver = Receiver(fuse, refusals)
-    room.crms["0367", "own"] = receiver
+    room.crms["0367", "retailcrm"] = receiver
     life = await room.start()
     fuse.scope = life.scope
-    await life.put(report(DIAL))
-    await life.put(report(HANGUP))
+    await life.put(report(DIAL), crm=CrmKind.RETAILCRM)
+    await life.put(report(HANGUP), crm=CrmKind.RETAILCRM)
     with trio.move_on_after(200):
         await life.ended.wait()
     # A cancelled process still writes down what was accepted; a dead one does not.
@@ -181,11 +183,11 @@ class StubbornStore(MemoryStore):
     takes_bare = False
     refused = 0
 
-    async def record_attempt(self, attempt: Attempt) -> None:
+    async def record_attempt(self, attempt: Attempt) -> PushState:
         if attempt.request or not self.takes_bare:
             self.refused += 1
             raise StoreRejected("no")
-        await super().record_attempt(attempt)
+        return await super().record_attempt(attempt)
 
 
 async def test_a_record_that_the_database_refuses_is_said_and_not_tried_for_ever(

@@ -121,17 +121,44 @@ async def test_a_crm_that_was_switched_off_gets_nothing_more(house: House, autoj
     await trio.sleep(600)
     assert kinds(crm) == [DIAL]
     assert await pending(house) == []
-    assert await house.store.dead_pushes(NUMBER, limit=10) == []
+    assert [push.problem for push in await house.store.dead_pushes(NUMBER, limit=10)] == ["switched_off"]
+
+
+DAMAGES = ("[]", '{"own": []}', '{"own": {"enabled": "yes"}}', '"off"', "null")
+SWITCHES = ('{"own": {"enabled": false}}', "{}")
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, *SWITCHES])
+async def test_what_is_owed_outlives_a_moment_of_damaged_settings(house: House, autojump_clock: MockClock, damage: str) -> None:
+    crm = await one_crm(house)
+    crm.usual = HANG
+    process = await house.start()
+    await house.ring()
+    await trio.sleep(5)
+    house.store.put_integrations(NUMBER, damage)
+    house.tell(NUMBER)
+    crm.usual = Play()
+    await trio.sleep(600)
+    assert kinds(crm) == [DIAL]
+    (dead,) = await house.store.dead_pushes(NUMBER, limit=10)
+    assert (dead.problem, dead.fault) == ("switched_off" if damage in SWITCHES else "settings", "ours")
+    assert {log.status for log in await house.store.integration_logs(NUMBER, limit=10)} == {"error"}
+    await house.configure(attrs.evolve(JUNE, integrations={"own": {"enabled": True}}))
+    assert len((await process.running.outbox.revive(NUMBER)).keys) == 1
+    await trio.sleep(10)
+    assert kinds(crm) == [DIAL, DIAL]
 
 
 async def test_a_kill_between_commit_and_push_costs_nothing(house: House, autojump_clock: MockClock) -> None:
     crm = await one_crm(house)
     process = await house.start()
     crm.usual = HANG
-    await a_call(house)
+    await house.ring()
+    await trio.sleep(1)
     await process.kill()
     crm.usual = Play()
     await house.start()
+    await house.hang_up()
     await trio.sleep(600)
     delivered = [pushed for pushed in crm.pushes if pushed.outcome is not None]
     assert [pushed.report.kind for pushed in delivered] == [DIAL, HANGUP]
@@ -208,7 +235,8 @@ async def test_dead_letters_are_revived_when_the_settings_are_corrected(house: H
     assert sorted(push.key.kind for push in dead) == [DIAL, HANGUP]
     assert all(push.advice for push in dead)
     crm.usual = Play()
-    assert len(await process.running.outbox.revive(NUMBER)) == 2
+    revived = await process.running.outbox.revive(NUMBER)
+    assert ([key.kind for key in revived.keys], [key.kind for key in revived.left]) == ([HANGUP], [DIAL])
     await trio.sleep(60)
-    assert kinds(crm) == [DIAL, HANGUP, DIAL, HANGUP]
+    assert kinds(crm) == [DIAL, HANGUP, HANGUP]
     assert await house.store.dead_pushes(NUMBER, limit=10) == []

@@ -360,7 +360,7 @@ async def test_dead_letters_are_listed_and_begin_anew(inside: Inside) -> None:
         "given_up_at": "",
     }
     response = await inside.ask("POST", "/dispatch/june/retry")
-    assert (response.status, response.json) == (200, {"enterprise_number": "0367", "revived": 1})
+    assert (response.status, response.json) == (200, {"enterprise_number": "0367", "revived": 1, "left": 0})
     await inside.until_pushed(RETAILCRM, 2)
     await trio.testing.wait_all_tasks_blocked(0.02)
     assert (await inside.get("/dispatch/0367/dead"))["dead"] == []
@@ -382,13 +382,16 @@ async def test_the_tries_are_listed_newest_first(inside: Inside) -> None:
     await trio.testing.wait_all_tasks_blocked(0.02)
     answer = await inside.get("/dispatch/0367/log")
     assert [row["event_type"] for row in answer["log"]] == ["call_event:hangup", "call_event:dial"]
-    assert answer["log"][0] | {"created_at": ""} == {
+    row = answer["log"][0]
+    assert (row.pop("call_id") > 0, row.pop("push_id").startswith("msg_")) == (True, True)
+    assert row | {"created_at": ""} == {
         "created_at": "",
+        "unique_id": UNIQUE_ID,
         "integration_type": "retailcrm",
         "event_type": "call_event:hangup",
         "status": "success",
         "error_message": None,
-        "request_data": {},
+        "request_data": {"kind": "hangup", "phone": PHONE, "unique_id": UNIQUE_ID},
         "response_data": {},
     }
     assert len((await inside.get("/dispatch/0367/log?limit=1"))["log"]) == 1
