@@ -92,11 +92,13 @@ class Access:
                 "access_token": app.access_token,
                 "client_endpoint": f"https://{self._host}/rest/",
                 "domain": "oauth.bitrix.info",
+                "expires": int(request.when.timestamp()) + ACCESS_SECONDS,
                 "expires_in": ACCESS_SECONDS,
                 "member_id": hashlib.sha256(self._host.encode()).hexdigest()[:32],
                 "refresh_token": app.refresh_token,
                 "scope": "app",
                 "server_endpoint": "https://oauth.bitrix.info/rest/",
                 "status": "L",
+                "user_id": app.user_id,
             }
         )
