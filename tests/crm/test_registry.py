@@ -57,6 +57,38 @@ def test_what_is_damaged_is_switched_off(table: object) -> None:
     assert crms().enabled(june({"own": table})) == ()
 
 
+@pytest.mark.parametrize(
+    "config",
+    [june({}), june({"own": {}}), june({"own": {**OWN, "enabled": False}}), june({"own": OWN}, active=False), june({"ms": 5})],
+    ids=["taken out", "not switched on", "switched off", "an enterprise that is not active", "another one is damaged"],
+)
+def test_what_is_switched_off_has_nobody_to_tell(config: EnterpriseConfig) -> None:
+    assert crms().told(config, "own") is None
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (june({}, integrations_problem="integrations_config: is no object"), "integrations_config: is no object"),
+        (june({"own": None}), "integrations.own: must be a table, not null"),
+        (june({"own": []}), "integrations.own: must be a table, not a list"),
+        (june({"own": {**OWN, "enabled": "no"}}), "integrations.own.enabled: must be true or false, not text"),
+        (june({"own": {**OWN, "secret": "x"}}), SHORT),
+        (june({"ms": {"enabled": True}}), "this version cannot speak to this CRM"),
+        (june({"amo": {"enabled": True}}), "this version cannot speak to this CRM"),
+    ],
+)
+def test_of_what_is_damaged_nobody_says_that_it_is_switched_off(config: EnterpriseConfig, said: str) -> None:
+    crm = next(iter(config.integrations), "own")
+    with pytest.raises(CrmSettingsError, match=said.replace("(", r"\(")):
+        crms().told(config, crm)
+
+
+def test_what_is_switched_on_is_told_through_its_adapter() -> None:
+    known, config = crms(), june({"own": OWN})
+    assert known.told(config, "own") is known.adapter(config, CrmKind.OWN)
+
+
 def test_an_adapter_lives_as_long_as_its_settings_stay_equal() -> None:
     known = crms()
     first = known.adapter(june({"own": OWN}), CrmKind.OWN)

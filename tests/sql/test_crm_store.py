@@ -144,6 +144,35 @@ async def test_a_report_from_outside_during_the_step_that_owes_it_is_there_once(
         assert len(pushes) == 1
 
 
+async def test_a_report_from_outside_during_the_step_of_its_call_is_of_that_call(pool: Pool) -> None:
+    store = PostgresStore(pool)
+    for round_number in range(1, 11):
+        unique_id, call_id = f"{round_number}.1", round_number * 1000
+        outside = [Owed(crm="own", report=report(ReportKind.DIAL, 0, unique_id=unique_id))]
+        owed = Owed(crm="own", report=report(ReportKind.HANGUP, call_id, unique_id=unique_id))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(store.accept_owed, NUMBER, outside)
+            nursery.start_soon(store.commit_step, Step(enterprise_number=NUMBER, merged=((call_id + 1, call_id),), owed=(owed,)))
+        pushes = [one for one in await store.pending_pushes(after=None, limit=99) if one.report.unique_id == unique_id]
+        assert [push.key.call_id for push in pushes] == [call_id, call_id]
+
+
+async def test_an_attempt_that_waits_for_a_correction_says_what_was_sent(pool: Pool) -> None:
+    store = PostgresStore(pool)
+    for number, state in enumerate((PushState.DONE, PushState.DEAD), start=1):
+        key = PushKey(NUMBER, number, "own", ReportKind.HANGUP)
+        sent = report(ReportKind.HANGUP, number)
+        await store.commit_step(Step(enterprise_number=NUMBER, owed=(Owed(crm="own", report=sent),)))
+        tried = Attempt(key=key, at=NOON, state=state, next_at=NOON, outcome="", report=sent, revision=1)
+        async with trio.open_nursery() as nursery, pool.acquire() as other, other.transaction():
+            await other.execute("update crm_outbox set report = jsonb_set(report, '{phone}', '\"1\"') where call_id = $1", number)
+            nursery.start_soon(store.record_attempt, tried)
+            await until_somebody_waits(pool)
+    [push] = await store.pending_pushes(after=None, limit=9)
+    assert (push.key.call_id, push.report.phone, push.revision) == (2, "1", 2)
+    assert await pool.fetchval("select report ->> 'phone' from crm_outbox where call_id = 1") == PHONE
+
+
 async def until_somebody_waits(pool: Pool) -> None:
     with trio.fail_after(5):
         while not await pool.fetchval("select count(*) from pg_stat_activity where wait_event_type = 'Lock'"):  # noqa: ASYNC110
