@@ -64,7 +64,7 @@ class DispatchDesk:
         try:
             self._crms.adapter(config, kind)
         except CrmSettingsError as exc:
-            raise Detail(400, f"{kind} disabled or config invalid: {exc}") from exc
+            raise Detail(400, f"{kind} disabled or config invalid: {'; '.join(str(exc).splitlines())}") from exc
         return await self._accept(config, posted, (kind,))
 
     async def _accept(self, config: EnterpriseConfig, posted: PostedEvent, kinds: Iterable[CrmKind]) -> Response:

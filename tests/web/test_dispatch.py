@@ -324,7 +324,8 @@ async def test_a_crm_with_wrong_settings_says_what_is_wrong() -> None:
     async with open_inside(wrong_settings=[RETAILCRM]) as inside:
         response = await inside.ask("POST", "/internal/retailcrm/call-event", payload())
     assert response.status == 400
-    assert response.json == {"detail": "retailcrm disabled or config invalid: integrations.x: domain: is missing"}
+    detail = "retailcrm disabled or config invalid: integrations.x: domain: is missing; integrations.x: api_key: is missing"
+    assert response.json == {"detail": detail}
 
 
 async def test_a_crm_that_nobody_knows_is_404_as_every_unknown_path(inside: Inside) -> None:
