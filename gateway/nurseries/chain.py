@@ -38,6 +38,9 @@ EARLY_SECONDS = 0.05
 LOOK_AGAIN_SECONDS = 1.0
 
 SWITCHED_OFF = "the enterprise or its integration is switched off"
+# A retry may take so many times as long as a first try: nobody waits for it, and some CRMs take their time over the end of a call
+# (Bitrix24's own examples: 2.4 s for telephony.externalCall.finish).
+RETRY_TIMES = 3.0
 # Nobody needs a pop-up for a call that is over; the end says all that the dial would have said.
 CALL_ENDED = Outcome(outcome=OutcomeClass.NOTHING_TO_DO, reason="the call has ended, and the dial was not accepted before")
 
@@ -181,13 +184,13 @@ def _mark_of(push: Push, outcome: Outcome) -> Mapping[str, Any]:
 
 
 async def _push(room: ChainRoom, push: Push) -> Outcome:
-    key = push.key
+    key, seconds = push.key, room.timeout_seconds * (RETRY_TIMES if push.attempts else 1.0)
     try:
         adapter = room.adapter_of(key.enterprise_number, key.crm)
         if adapter is None:
             return failure(Problem.SWITCHED_OFF, SWITCHED_OFF)
         await adapter.admission(push.report)
-        with trio.move_on_after(room.timeout_seconds):
+        with trio.move_on_after(seconds):
             return await adapter.push(push.report, push_id=push.content_id, memory=push.memory)
     except CrmSettingsError as exc:
         return failure(Problem.SETTINGS, "; ".join(str(exc).splitlines()))
@@ -199,7 +202,7 @@ async def _push(room: ChainRoom, push: Push) -> Outcome:
         place = f"{type(exc).__name__} in {frame.name}, line {frame.lineno} of {frame.filename.rpartition('/')[2]}"
         log.error("enterprise %s: the adapter of %s failed at call %d: %s", key.enterprise_number, key.crm, key.call_id, place)
         return failure(Problem.INTERNAL, place, is_ambiguous=True)
-    return failure(Problem.TIMEOUT, f"no answer within {room.timeout_seconds:g} s", is_ambiguous=True)
+    return failure(Problem.TIMEOUT, f"no answer within {seconds:g} s", is_ambiguous=True)
 
 
 async def _record(room: ChainRoom, attempt: Attempt) -> PushState | None:

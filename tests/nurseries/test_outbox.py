@@ -57,16 +57,18 @@ async def test_what_the_crm_has_or_need_not_have_is_done(room: PostRoom, autojum
     assert await room.pending() == await room.dead() == []
 
 
-async def test_a_request_is_given_up_after_two_seconds_and_the_push_after_three_of_them(room: PostRoom, autojump_clock: MockClock) -> None:
+async def test_a_first_try_has_two_seconds_and_each_retry_six_and_after_three_tries_the_push_is_dead(
+    room: PostRoom, autojump_clock: MockClock
+) -> None:
     crm, life = room.crm(), await room.start()
     crm.usual = HANG
     (key,) = await life.put(report(DIAL))
     await trio.sleep(3600)
-    assert [(pushed.at, pushed.ended_at) for pushed in crm.pushes] == [(0.0, 2.0), (22.0, 24.0), (124.0, 126.0)]
+    assert [(pushed.at, pushed.ended_at) for pushed in crm.pushes] == [(0.0, 2.0), (22.0, 28.0), (128.0, 134.0)]
     assert all(pushed.was_cancelled for pushed in crm.pushes)
     (dead,) = await room.dead()
     assert (dead.key, dead.state, dead.attempts) == (key, PushState.DEAD, 3)
-    assert (dead.outcome, dead.problem, dead.fault, dead.reason) == ("retryable", "timeout", "theirs", "no answer within 2 s")
+    assert (dead.outcome, dead.problem, dead.fault, dead.reason) == ("retryable", "timeout", "theirs", "no answer within 6 s")
     assert dead.advice
     assert [log.status for log in await room.logs()] == ["error"] * 3
     assert room.figure("gateway_crm_dead_letters_total", crm="own", problem="timeout") == 1

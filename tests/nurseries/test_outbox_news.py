@@ -85,10 +85,10 @@ async def test_a_correction_during_the_last_try_has_one_more(room: PostRoom, aut
     crm, life = room.crm(), await room.start()
     crm.usual = HANG
     await step(life, FIRST)
-    await trio.sleep(125)
+    await trio.sleep(130)
     await step(life, SECOND)
     await trio.sleep(600)
-    assert heard(crm) == [(0.0, "151"), (22.0, "151"), (124.0, "151"), (126.0, "152")]
+    assert heard(crm) == [(0.0, "151"), (22.0, "151"), (128.0, "151"), (134.0, "152")]
     (dead,) = await room.dead()
     assert dead.report.extension == "152"
 
