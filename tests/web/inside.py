@@ -157,7 +157,7 @@ async def open_inside(
     scripted = {kind: ScriptedCrm(kind) for kind in kinds}
 
     def refuse(_config: EnterpriseConfig, _settings: Mapping[str, Any]) -> Any:
-        raise CrmSettingsError("integrations.x: domain: is missing")
+        raise CrmSettingsError("integrations.x: domain: is missing\nintegrations.x: api_key: is missing")
 
     crms = Crms({kind: refuse if kind in wrong_settings else crm.maker for kind, crm in scripted.items()})
     async with trio.open_nursery() as nursery:

@@ -146,7 +146,7 @@ async def test_an_enrichment_says_what_failed_at_the_crm(inside: Inside, failure
 async def test_an_enrichment_says_that_the_settings_of_the_primary_crm_are_wrong() -> None:
     async with open_inside([JUNE], wrong_settings=[CrmKind.RETAILCRM]) as inside:
         response = await inside.ask("POST", f"/enrich-customer/0367/{PHONE}")
-    error = "The settings of the primary CRM are wrong: integrations.x: domain: is missing"
+    error = "The settings of the primary CRM are wrong: integrations.x: domain: is missing; integrations.x: api_key: is missing"
     assert (response.status, response.json) == (200, {"success": False, "error": error})
 
 
