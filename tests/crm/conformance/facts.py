@@ -25,7 +25,7 @@ class Step(StrEnum):
 class Record:
     """A call as a CRM holds it. `person`: the extension of whose call it is, "" when nobody's; `seconds` as the CRM counts them.
 
-    `waiting_seconds`: None where the CRM has no place for it. `began_at`: aware UTC.
+    `waiting_seconds` is None, `mobile` and `transfers` are empty where the CRM has no place for them. `began_at`: aware UTC.
     """
 
     is_incoming: bool
@@ -36,6 +36,8 @@ class Record:
     seconds: int
     waiting_seconds: int | None = None
     recordings: tuple[str, ...] = ()
+    mobile: str = ""
+    transfers: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

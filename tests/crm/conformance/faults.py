@@ -9,7 +9,7 @@ import attrs
 from gateway.crm.base import CrmKind
 from tester.fakes.crm_faults import Fault, FaultKind
 from tests.crm.conformance.facts import Answer
-from tests.crm.conformance.worlds import World
+from tests.crm.conformance.world import World
 
 WISH_SECONDS = 30
 _PAGE = b"<html><body><h1>%d</h1></body></html>"

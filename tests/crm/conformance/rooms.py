@@ -24,7 +24,8 @@ from tester.fakes.crm_wire import Cut, Response
 from tester.virtual import JUNE, NUMBER, House, Process, open_house
 from tests.crm.conformance.calls import RECORDING_URL, Recorded, Script
 from tests.crm.conformance.facts import Step
-from tests.crm.conformance.worlds import Means, World, WorldMaker
+from tests.crm.conformance.world import Means, World
+from tests.crm.conformance.worlds import WorldMaker
 
 # Whom to trust is never asked in memory, and reading the machine's authorities takes longer than a test.
 _NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -13,7 +13,8 @@ from gateway.ports import Owed
 from tester.virtual import NUMBER
 from tests.crm.conformance.facts import Ended, Name
 from tests.crm.conformance.rooms import open_room
-from tests.crm.conformance.worlds import WORLDS, Bitrix24Application, WorldMaker
+from tests.crm.conformance.world_bitrix24 import Bitrix24Application
+from tests.crm.conformance.worlds import WORLDS, WorldMaker
 
 BURST_CALLS = 500
 LONGEST_SECONDS = 3600.0

@@ -12,7 +12,9 @@ from trio.testing import MockClock
 from tests.crm.conformance.calls import ANSWERED, CALLS, RECORDED
 from tests.crm.conformance.faults import TROUBLES, Trouble
 from tests.crm.conformance.rooms import Room, open_room
-from tests.crm.conformance.worlds import WORLDS, Bitrix24Application, World, WorldMaker
+from tests.crm.conformance.world import World
+from tests.crm.conformance.world_bitrix24 import Bitrix24Application
+from tests.crm.conformance.worlds import WORLDS, WorldMaker
 
 # Each of these leaves something else behind, on the way and in the CRM; the others are like one of them.
 WORST = ("too many requests, with a wish", "a reset", "no answer", "no answer after it was carried out", "garbage after it was carried out")
