@@ -234,9 +234,7 @@ class Configurations:
     @property
     def sizes(self) -> Sizes:
         """How many there are; in time proportional to the size of the caches."""
-        return Sizes(
-            integrations=len(_known(self._integrations)), configs=len(_known(self._configs)), metadata=len(_known(self._metadata))
-        )
+        return Sizes(integrations=len(_known(self._integrations)), configs=len(_known(self._configs)), metadata=len(_known(self._metadata)))
 
     # ------------------------------------------------------------------ inside
 

@@ -168,15 +168,15 @@ class Telling:
             except B24Trouble as exc:
                 if exc.refusal is Refusal.USER_MISSING and instead is not None and user != instead:
                     user = instead
-                elif exc.refusal is Refusal.CALL_MISSING and not is_anew:
-                    if self._is_repeated and await self._is_in_history():
-                        return False
-                    is_anew = True
-                    await self._register(owner(self._room.settings, self._report) or user, shows=False)
-                else:
+                    continue
+                if exc.refusal is not Refusal.CALL_MISSING or is_anew:
                     raise
             else:
                 return True
+            if self._is_repeated and await self._is_in_history():
+                return False
+            is_anew = True
+            await self._register(owner(self._room.settings, self._report) or user, shows=False)
 
     async def _hide(self) -> None:
         """The card of everybody who has been shown it. A card that stays costs a click, so nothing here is a reason to stop."""

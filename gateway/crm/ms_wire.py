@@ -148,6 +148,9 @@ def judged(answer: HttpAnswer, *, now: datetime) -> Said:
             reason = answer.flaw or "what it says is no JSON object"
             raise MsTrouble(Problem.BAD_ANSWER, f"http={answer.status}, {reason}", is_ambiguous=True)
         return Said(verdict=Verdict.OK, content=content or {})
+    if answer.flaw and not errors:
+        # A status alone is no word of МойСклад's: a 404 without its code may be anybody's on the way.
+        raise MsTrouble(Problem.BAD_ANSWER, f"http={answer.status}, {answer.flaw}", is_ambiguous=may_be_done(answer.status))
     verdict = _verdict(answer.status, errors)
     if verdict is not None:
         return Said(verdict=verdict, content=content or {})
