@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import attrs
 import trio
@@ -14,7 +13,7 @@ import trio
 from gateway.calls.parties import Direction
 from gateway.calls.report import CallReport, ReportKind
 from gateway.crm.advice import failure
-from gateway.crm.base import CrmAdapter, CrmKind, CrmLookupFailed, CrmSettingsError, Finding, Outcome, Problem
+from gateway.crm.base import CrmAdapter, CrmKind, CrmLookupFailed, Finding, Outcome, Problem
 from gateway.crm.bitrix24_answers import B24Trouble
 from gateway.crm.bitrix24_calls import ringing_users
 from gateway.crm.bitrix24_examination import findings_of
@@ -25,6 +24,7 @@ from gateway.crm.bitrix24_telling import Room, Telling
 from gateway.crm.bitrix24_tokens import Sessions, TokenStore
 from gateway.crm.http import CrmHttp
 from gateway.crm.limits import Admissions, Limiters
+from gateway.crm.zones import zone_of
 from gateway.ports import CustomerProfile, EnterpriseConfig
 
 log = logging.getLogger(__name__)
@@ -120,11 +120,7 @@ def bitrix24_maker(
     sessions = Sessions(http, store, clock)
 
     def make(config: EnterpriseConfig, settings: Mapping[str, Any]) -> CrmAdapter:
-        try:
-            zone = ZoneInfo(config.timezone)
-        except (KeyError, ValueError, OSError):  # as gateway.configuration meets them
-            # Calls at a wrong time would stand in the history for ever; those that wait are told later.
-            raise CrmSettingsError("the enterprise's timezone must be as in Europe/Minsk") from None
+        zone = zone_of(config, CrmKind.BITRIX24)
         checked = settings_of(settings)
         portal = Portal(checked, config.number, http=http, limiters=limiters, sessions=sessions, clock=clock)
         return Bitrix24(checked, config.number, zone, portal, clock)

@@ -14,13 +14,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, assert_never
-from zoneinfo import ZoneInfo
 
 import attrs
 
 from gateway.calls.report import CallReport, ReportKind
 from gateway.crm.advice import failure
-from gateway.crm.base import CrmAdapter, CrmKind, CrmSettingsError, Finding, Outcome, OutcomeClass, Problem
+from gateway.crm.base import CrmAdapter, CrmKind, Finding, Outcome, OutcomeClass, Problem
 from gateway.crm.http import CrmHttp, CrmTrouble, HttpRequest
 from gateway.crm.limits import Admissions, Limiter, Limiters, LimitReached, Places, Window
 from gateway.crm.retailcrm_examination import examine
@@ -37,6 +36,7 @@ from gateway.crm.retailcrm_wire import (
     said_of,
     upload_request,
 )
+from gateway.crm.zones import zone_of
 from gateway.ports import CustomerProfile, EnterpriseConfig
 
 logger = logging.getLogger(__name__)
@@ -238,11 +238,7 @@ def retailcrm_maker(
     """The `CrmMaker` for `CrmKind.RETAILCRM`. `clock`: the wall clock, aware."""
 
     def make(config: EnterpriseConfig, settings: Mapping[str, Any]) -> CrmAdapter:
-        try:
-            zone = ZoneInfo(config.timezone)
-        except (KeyError, ValueError, OSError):  # as gateway.configuration meets them
-            # Calls at a wrong time would stand in the history for ever; those that wait are told later.
-            raise CrmSettingsError("integrations.retailcrm: the enterprise's timezone must be as in Europe/Minsk") from None
+        zone = zone_of(config, CrmKind.RETAILCRM)
         return RetailCrm(settings_of(settings), config.number, zone, http=http, limiters=limiters, clock=clock)
 
     return make

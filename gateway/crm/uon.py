@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, assert_never
-from zoneinfo import ZoneInfo
 
 import attrs
 import trio
@@ -22,7 +21,7 @@ from gateway.calls.parties import Direction
 from gateway.calls.phones import digits
 from gateway.calls.report import CallReport, ReportKind
 from gateway.crm.advice import failure
-from gateway.crm.base import CrmAdapter, CrmKind, CrmLookupFailed, CrmSettingsError, Finding, Outcome, OutcomeClass, Problem, may_be_done
+from gateway.crm.base import CrmAdapter, CrmKind, CrmLookupFailed, Finding, Outcome, OutcomeClass, Problem, may_be_done
 from gateway.crm.http import CrmHttp, CrmTrouble, HttpRequest
 from gateway.crm.limits import Admissions, Limiters, LimitReached, Places, Window
 from gateway.crm.uon_examination import MANAGERS_PATH, findings_of
@@ -31,6 +30,7 @@ from gateway.crm.uon_lookup import lookup_path, profile_of
 from gateway.crm.uon_notices import NOTICE_PATH, NOTIFIED, NoticeTrail, managers_to_tell, notice_text, notified_before, whom_to_tell
 from gateway.crm.uon_settings import UonSettings, settings_of
 from gateway.crm.uon_wire import Said, get_request, post_request, said_of
+from gateway.crm.zones import zone_of
 from gateway.ports import CustomerProfile, EnterpriseConfig
 
 logger = logging.getLogger(__name__)
@@ -297,11 +297,7 @@ def uon_crm_maker(
     """The `CrmMaker` for `CrmKind.UON`. `clock`: the wall clock, aware."""
 
     def make(config: EnterpriseConfig, settings: Mapping[str, Any]) -> CrmAdapter:
-        try:
-            zone = ZoneInfo(config.timezone)
-        except (KeyError, ValueError, OSError):  # as gateway.configuration meets them
-            # Calls at a wrong time would stand in the history for ever; those that wait are told later.
-            raise CrmSettingsError("the enterprise's timezone must be as in Europe/Minsk") from None
+        zone = zone_of(config, CrmKind.UON)
         return UonCrm(settings_of(settings), config.number, zone, http=http, limiters=limiters, clock=clock)
 
     return make

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -16,62 +16,19 @@ from gateway.crm.http import CrmHttp
 from gateway.crm.limits import Limiters
 from gateway.crm.ms import ms_crm_maker
 from gateway.ports import EnterpriseConfig
-from tester.fakes.crm_network import Heard, MemoryNetwork, Reply, Site, speak_http
-from tester.fakes.crm_server import CrmServer
-from tester.fakes.crm_wire import Cut
+from tester.fakes.crm_network import MemoryNetwork
 from tester.fakes.ms import FakeMoySklad, MsAccount, MsCall
+from tests.crm import told
+from tests.crm.told import BEGAN, MISSED, RUNG, URL, site_of
 
 KEY, TOKEN = "PHONEKEYd03627d59c1948a0f9a6aa1e", "JSONTOKENd03627d59c1948a0f9a6aa1"
 HOST = "api.moysklad.ru"
-PHONE = "375290001234"
-URL = "https://gateway.example/recordings/file/1"
 TIMEOUT_SECONDS = 2.0
 JUNE = EnterpriseConfig(number="0367", token="token-of-june")
-# 12:17:28 in Moscow.
-BEGAN = datetime(2025, 10, 1, 9, 17, 28, tzinfo=UTC)
-RUNG = CallReport(
-    kind=ReportKind.DIAL,
-    call_id=7,
-    unique_id="1759310248.0",
-    direction=Direction.INCOMING,
-    phone=PHONE,
-    line="0001363",
-    extensions=("151", "152", "153"),
-    started_at=BEGAN,
-)
-MISSED = attrs.evolve(
-    RUNG, kind=ReportKind.HANGUP, ended_at=BEGAN + timedelta(seconds=20), duration_seconds=20, talk_seconds=0, waiting_seconds=20
-)
-TALKED = attrs.evolve(
-    MISSED,
-    extensions=("152",),
-    extension="152",
-    answered_at=BEGAN + timedelta(seconds=7),
-    ended_at=BEGAN + timedelta(seconds=72, milliseconds=500),
-    duration_seconds=72,
-    talk_seconds=65,
-    waiting_seconds=7,
-    answered=True,
-)
+TALKED = attrs.evolve(told.TALKED, ended_at=BEGAN + timedelta(seconds=72, milliseconds=500))
 RECORDED = attrs.evolve(TALKED, kind=ReportKind.RECORDING, recording_url=URL)
 DIALLED = attrs.evolve(RUNG, direction=Direction.OUTGOING, extensions=("151",), extension="151")
 UNANSWERED = attrs.evolve(MISSED, direction=Direction.OUTGOING, extensions=("151",), extension="151")
-
-
-def site_of(fake: CrmServer) -> Site:
-    """The fake as what lives at an address."""
-
-    async def handle(heard: Heard) -> Reply:
-        target = f"{heard.path}?{heard.query}" if heard.query else heard.path
-        response = await fake.answer(fake.request(heard.method, target, list(heard.headers.items()), heard.body))
-        if response.cut is not Cut.NOTHING:
-            return Reply(sends_nothing=True)
-        return Reply(status=response.status, headers=tuple(response.all_headers), body=response.body)
-
-    async def site(stream: trio.abc.Stream) -> None:
-        await speak_http(handle, stream)
-
-    return site
 
 
 @attrs.define

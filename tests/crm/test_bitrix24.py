@@ -29,7 +29,8 @@ from gateway.crm.bitrix24_calls import (
 from gateway.crm.bitrix24_settings import Application, Webhook, settings_of
 from gateway.crm.checks import table_problems
 from gateway.crm.http import HttpAnswer
-from tests.crm.portal import BEGAN, DIALLED, MISSED, RECORDED, RUNG, TALKED, UNANSWERED
+from tests.crm.portal import DIALLED, RECORDED, UNANSWERED
+from tests.crm.told import BEGAN, MISSED, RUNG, TALKED
 
 SHAPE = "https://<portal>/rest/<user>/<code>/"
 WEBHOOK = "https://portal.bitrix24.by/rest/1/HUSHk3yofaw3bh00/"

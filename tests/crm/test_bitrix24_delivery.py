@@ -13,7 +13,8 @@ from gateway.crm.base import OutcomeClass, Problem
 from tester.fakes.bitrix24 import INTERNAL_SERVER_ERROR, OVERLOAD_LIMIT, CallKind
 from tester.fakes.bitrix24_wire import DATABASE_ERROR, OPERATION_TIME_LIMIT, QUERY_LIMIT_EXCEEDED
 from tester.fakes.crm_faults import FaultKind
-from tests.crm.portal import CODE, DIALLED, HOST, MISSED, PHONE, RECORDED, RUNG, TALKED, UNANSWERED, URL, World, bitrix24
+from tests.crm.portal import CODE, DIALLED, HOST, RECORDED, UNANSWERED, World, bitrix24
+from tests.crm.told import MISSED, PHONE, RUNG, TALKED, URL
 
 DOORS = pytest.mark.parametrize("as_application", [False, True], ids=["webhook", "application"])
 

@@ -14,7 +14,8 @@ from gateway.ports import CustomerProfile
 from tester.fakes.bitrix24 import EntityKind
 from tester.fakes.bitrix24_wire import QUERY_LIMIT_EXCEEDED
 from tester.fakes.crm_faults import FaultKind
-from tests.crm.portal import CODE, HOST, PHONE, World, bitrix24
+from tests.crm.portal import CODE, HOST, World, bitrix24
+from tests.crm.told import PHONE
 
 SETTINGS = settings_of({"incoming_webhook": f"https://{HOST}/rest/1/{CODE}/", "user_extensions": {"7": "107"}})
 

@@ -13,7 +13,8 @@ from gateway.crm.bitrix24_settings import Application, settings_of
 from gateway.crm.bitrix24_tokens import Session, Tokens, account_of, issued_of, tokens_of
 from gateway.crm.http import CrmHttp
 from tester.fakes.crm_faults import FaultKind
-from tests.crm.portal import BEGAN, MISSED, RUNG, TALKED, Shelf, World, bitrix24, clock
+from tests.crm.portal import Shelf, World, bitrix24, clock
+from tests.crm.told import BEGAN, MISSED, RUNG, TALKED
 
 HOUR = 3600.0
 

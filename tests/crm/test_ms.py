@@ -16,7 +16,8 @@ from gateway.crm.http import HttpAnswer
 from gateway.crm.ms_calls import comment_of, end_of_call, ended_call, recording_of_call, ringing_call
 from gateway.crm.ms_settings import JSON_API_URL, MsSettings, settings_of
 from gateway.crm.ms_wire import MsTrouble, Verdict, judged
-from tests.crm.moysklad import BEGAN, DIALLED, KEY, MISSED, RECORDED, RUNG, TALKED, TOKEN, UNANSWERED, URL
+from tests.crm.moysklad import DIALLED, KEY, RECORDED, TALKED, TOKEN, UNANSWERED
+from tests.crm.told import BEGAN, MISSED, RUNG, URL
 
 EMPLOYEE = "01234567-89ab-cdef-0123-456789abcdef"
 LINK = {"href": f"{JSON_API_URL}/entity/employee/{EMPLOYEE}", "type": "employee", "mediaType": "application/json"}

@@ -14,7 +14,8 @@ from gateway.crm.base import OutcomeClass, Problem
 from tester.fakes.crm_faults import FaultKind
 from tester.fakes.ms import BUSY, MAINTENANCE
 from tests.conftest import ErrorLog
-from tests.crm.moysklad import DIALLED, KEY, MISSED, RECORDED, RUNG, TALKED, TOKEN, UNANSWERED, URL, World, moysklad
+from tests.crm.moysklad import DIALLED, KEY, RECORDED, TALKED, TOKEN, UNANSWERED, World, moysklad
+from tests.crm.told import MISSED, RUNG, URL
 
 RECORDED_TALK = attrs.evolve(TALKED, recording_url=URL)
 SHOWS_OUTGOING = {"notifications": {"notify_outgoing": True}}

@@ -11,7 +11,8 @@ from gateway.crm.ms_lookup import extension_of, has_phone, profile_of
 from gateway.crm.ms_settings import settings_of
 from gateway.ports import CustomerProfile
 from tester.fakes.crm_faults import FaultKind
-from tests.crm.moysklad import KEY, PHONE, TOKEN, World, moysklad
+from tests.crm.moysklad import KEY, TOKEN, World, moysklad
+from tests.crm.told import PHONE
 
 OWNER = "01234567-89ab-cdef-0123-456789abcdef"
 SETTINGS = settings_of({"employee_mapping": {"151": {"employee_id": OWNER.upper()}}})

@@ -15,7 +15,8 @@ from gateway.crm.retailcrm import EVENT_DONE, UPLOAD_DONE
 from gateway.ports import EnterpriseConfig
 from tester.fakes.crm_faults import FaultKind
 from tests.conftest import ErrorLog
-from tests.crm.retail import HOST, JUNE, KEY, MISSED, PHONE, RUNG, TALKED, push, retail_house
+from tests.crm.retail import HOST, JUNE, KEY, TALKED, push, retail_house
+from tests.crm.told import MISSED, PHONE, RUNG
 
 EVENT, UPLOAD = "telephony/call/event", "telephony/calls/upload"
 RECORDED = attrs.evolve(TALKED, kind=ReportKind.RECORDING)

@@ -17,7 +17,8 @@ from gateway.crm.retailcrm_lookup import customer_with, look_up
 from gateway.crm.retailcrm_settings import settings_of
 from gateway.crm.retailcrm_wire import Said
 from tester.fakes.crm_faults import FaultKind
-from tests.crm.retail import KEY, PHONE, RUNG, SETTINGS, push, retail_house
+from tests.crm.retail import KEY, SETTINGS, push, retail_house
+from tests.crm.told import PHONE, RUNG
 
 CUSTOMERS, CORPORATE = r"/customers\?", "customers-corporate"
 IVANOV = {"last_name": "Иванов", "first_name": "Пётр", "patronymic": "Ильич"}

@@ -30,7 +30,8 @@ from gateway.crm.retailcrm_wire import (
     said_of,
     upload_request,
 )
-from tests.crm.retail import BEGAN, KEY, MISSED, PHONE, RUNG, SETTINGS, TALKED
+from tests.crm.retail import KEY, SETTINGS, TALKED
+from tests.crm.told import BEGAN, MISSED, PHONE, RUNG
 
 MINSK = ZoneInfo("Europe/Minsk")
 READ = settings_of(SETTINGS)

@@ -21,7 +21,8 @@ from gateway.crm.uon_notices import NoticeTrail, notice_text, notified_before, w
 from gateway.crm.uon_settings import DEFAULT_SUBDOMAIN, UonSettings, settings_of
 from gateway.crm.uon_wire import Said, get_request, post_request, said_of
 from gateway.ports import CustomerProfile
-from tests.crm.travel import BEGAN, DIALLED, KEY, MISSED, PHONE, RUNG, SETTINGS, TALKED
+from tests.crm.told import BEGAN, MISSED, PHONE, RUNG
+from tests.crm.travel import DIALLED, KEY, SETTINGS, TALKED
 
 MINSK = ZoneInfo("Europe/Minsk")
 

@@ -15,7 +15,8 @@ from gateway.ports import EnterpriseConfig
 from tester.fakes.crm_faults import FaultKind
 from tester.fakes.crm_network import PUBLIC_ADDRESS
 from tester.fakes.crm_wire import Request
-from tests.crm.travel import BEGAN, DIALLED, HOST, JUNE, KEY, MISSED, PHONE, RUNG, TALKED, after, open_travel, push, push_until_over
+from tests.crm.told import BEGAN, MISSED, PHONE, RUNG
+from tests.crm.travel import DIALLED, HOST, JUNE, KEY, TALKED, after, open_travel, push, push_until_over
 
 RECORD = {
     "phone": PHONE,

@@ -11,7 +11,8 @@ from gateway.crm.base import CrmKind
 from tester.fakes.crm_faults import FaultKind
 from tester.virtual import NUMBER
 from tests.crm.test_uon_delivery import HISTORY, PAGE, RECORD
-from tests.crm.travel import RUNG, TALKED, Travel, open_travel
+from tests.crm.told import RUNG
+from tests.crm.travel import TALKED, Travel, open_travel
 from tests.nurseries.outboxes import Life, PostRoom, open_post_room
 
 DIAL_AND_END = (RUNG, TALKED)

@@ -2,14 +2,13 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
 import trio
 
 from gateway.calls.parties import Direction
-from gateway.calls.report import CallReport, ReportKind
+from gateway.calls.report import CallReport
 from gateway.crm.advice import failure
 from gateway.crm.base import CrmAdapter, Outcome, Problem, maybe_done_mark
 from gateway.crm.http import CrmHttp
@@ -18,11 +17,11 @@ from gateway.crm.uon import uon_crm_maker
 from gateway.ports import EnterpriseConfig
 from tester.fakes.crm_network import MemoryNetwork
 from tester.fakes.uon import FakeUon
-from tests.crm.retail import site_of
+from tests.crm import told
+from tests.crm.told import BEGAN, RUNG, URL, site_of
 
 KEY = "KeyOfUon0001HUSH"
 HOST = "api.u-on.test"
-PHONE = "375290001234"
 SETTINGS: Mapping[str, Any] = {
     "enabled": True,
     "api_url": f"https://{HOST}",
@@ -32,34 +31,7 @@ SETTINGS: Mapping[str, Any] = {
     "notifications": {"call_notify_mode": "during", "notify_incoming": True, "notify_outgoing": False},
 }
 JUNE = EnterpriseConfig(number="0367", token="token-of-june", timezone="Europe/Minsk")
-# 12:17:28 in Minsk.
-BEGAN = datetime(2025, 10, 1, 9, 17, 28, tzinfo=UTC)
-RUNG = CallReport(
-    kind=ReportKind.DIAL,
-    call_id=7,
-    unique_id="1759310248.0",
-    direction=Direction.INCOMING,
-    phone=PHONE,
-    line="0001363",
-    extensions=("151", "152", "153"),
-    started_at=BEGAN,
-)
-TALKED = attrs.evolve(
-    RUNG,
-    kind=ReportKind.HANGUP,
-    extensions=("152",),
-    extension="152",
-    answered_at=BEGAN + timedelta(seconds=7),
-    ended_at=BEGAN + timedelta(seconds=72),
-    duration_seconds=72,
-    talk_seconds=65,
-    waiting_seconds=7,
-    answered=True,
-    recording_url="https://gateway.example/recordings/file/1",
-)
-MISSED = attrs.evolve(
-    RUNG, kind=ReportKind.HANGUP, ended_at=BEGAN + timedelta(seconds=20), duration_seconds=20, talk_seconds=0, waiting_seconds=20
-)
+TALKED = attrs.evolve(told.TALKED, recording_url=URL)
 DIALLED = attrs.evolve(RUNG, direction=Direction.OUTGOING, extensions=("151",), extension="151")
 TRY_SECONDS = 2.0
 
