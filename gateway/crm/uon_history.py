@@ -1,7 +1,8 @@
 """A call in U-ON's history: what is created at its end, and how it is found there again. Pure.
 
 U-ON gives a call no id of ours and does not notice repetitions. So whenever an earlier try may have created the record, the history is read
-first, and a record counts as ours when number, begin, duration and direction are the same: nobody calls twice within one second.
+first, and a record counts as ours when number, begin and direction are the same: nobody calls twice within one second. The length does not
+count: it may have been corrected between the two tries.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,12 +35,11 @@ class Record:
 
     phone: str
     start: str
-    duration: int
     direction: int
 
     def stored(self) -> list[Any]:
         """For the memory of a call."""
-        return [self.phone, self.start, self.duration, self.direction]
+        return [self.phone, self.start, self.direction]
 
 
 def fields_of(report: CallReport, settings: UonSettings, zone: tzinfo) -> dict[str, str]:
@@ -60,17 +60,15 @@ def fields_of(report: CallReport, settings: UonSettings, zone: tzinfo) -> dict[s
 
 def record_of(fields: Mapping[str, str]) -> Record:
     """What the record is known by."""
-    return Record(
-        phone=digits(fields["phone"]), start=fields["start"], duration=int(fields["duration"]), direction=int(fields["direction"])
-    )
+    return Record(phone=digits(fields["phone"]), start=fields["start"], direction=int(fields["direction"]))
 
 
 def stored_records(value: object) -> Iterator[Record]:
     """What `Record.stored` has written; what cannot be read is passed over."""
     for each in cast("list[object]", value) if isinstance(value, list) else ():
         match each:
-            case [str() as phone, str() as start, int() as duration, int() as direction]:
-                yield Record(phone=phone, start=start, duration=duration, direction=direction)
+            case [str() as phone, str() as start, int() as direction]:
+                yield Record(phone=phone, start=start, direction=direction)
             case _:
                 pass
 
@@ -153,11 +151,10 @@ def history_path(page: int) -> str:
 
 
 def _record(entry: Mapping[str, Any]) -> Record | None:
-    phone, start = entry.get("phone"), text_of(entry.get("start"))
-    duration, direction = number_of(entry.get("duration")), number_of(entry.get("direction"))
-    if not start or duration is None or direction is None or not isinstance(phone, str | int):
+    phone, start, direction = entry.get("phone"), text_of(entry.get("start")), number_of(entry.get("direction"))
+    if not start or direction is None or not isinstance(phone, str | int):
         return None
-    return Record(phone=digits(str(phone)), start=start.replace("T", " ")[:19], duration=duration, direction=direction)
+    return Record(phone=digits(str(phone)), start=start.replace("T", " ")[:19], direction=direction)
 
 
 def _earlier(start: str) -> str:

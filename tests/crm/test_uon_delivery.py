@@ -247,6 +247,15 @@ async def test_a_try_that_the_caller_cuts_off_leaves_a_doubt_that_is_looked_into
         assert travel.calls() == [RECORD]
 
 
+async def test_a_call_whose_length_was_corrected_after_a_kill_is_still_one_record(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    async with open_travel(nursery) as travel:
+        crm = travel.adapter()
+        await push(crm, TALKED)
+        # The gateway was killed before it could keep what was sent: only the mark of the outbox is left.
+        outcome = await push(crm, attrs.evolve(TALKED, duration_seconds=73), {"maybe_done_hangup": True})
+        assert (outcome.outcome, travel.calls()) == (OutcomeClass.DUPLICATE, [RECORD])
+
+
 async def push_alone(crm: Any) -> None:
     await crm.push(TALKED, push_id="msg_1", memory={})
 
