@@ -29,6 +29,8 @@ from gateway.errors import GatewayError
 
 # Some 500 bytes each. Beyond this those go that nobody has asked for a while.
 MOST_LIMITERS = 10_000
+# Whoever waits for a place may have no deadline: a wish that cannot be meant must not stop the account until the next start.
+LONGEST_PAUSE_SECONDS = 600.0
 # Sums of floats may come out a little early, and a wait of nothing would not let the clock move.
 _SHORTEST_WAIT_SECONDS = 0.001
 
@@ -192,8 +194,10 @@ class Limiter:
         return Places(self, count)
 
     def pause(self, seconds: float) -> None:
-        """The CRM has asked for it: nobody gets a place for so long. Places that were reserved before are not touched."""
-        self._paused_until = max(self._paused_until, trio.current_time() + seconds)
+        """The CRM has asked for it: nobody gets a place for so long, at most `LONGEST_PAUSE_SECONDS`. Places that were reserved before are
+        not touched.
+        """
+        self._paused_until = max(self._paused_until, trio.current_time() + min(seconds, LONGEST_PAUSE_SECONDS))
 
     async def _take(self, count: int, *, urgent: bool) -> None:
         if count > self._most:

@@ -166,6 +166,13 @@ async def test_a_pause_is_kept_by_everybody(autojump_clock: MockClock) -> None:
     assert round(await ask(limiter) - start, 3) == 7
 
 
+@pytest.mark.parametrize("wish_seconds", [601.0, 999_999_999.0, float("inf")])
+async def test_a_wish_for_more_than_ten_minutes_is_kept_for_ten(wish_seconds: float, autojump_clock: MockClock) -> None:
+    limiter, start = Limiter(Window(10, 1.0)), trio.current_time()
+    limiter.pause(wish_seconds)
+    assert round(await ask(limiter) - start, 3) == 600
+
+
 async def test_a_push_takes_what_its_admission_has_reserved(autojump_clock: MockClock) -> None:
     limiter = Limiter(Window(3, 1.0))
     admissions, start = Admissions(limiter), trio.current_time()
