@@ -4,8 +4,11 @@ B24 REST: `telephony.externalCall.searchCrmEntities` says it all in one request,
 without the right "telephony" finds ids with `crm.duplicate.findbycomm` and reads the record; then the extension is that of the settings.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
+
+import trio
 
 from gateway.calls.phones import digits
 from gateway.crm.base import CrmKind, Problem
@@ -20,30 +23,32 @@ SEARCH = "telephony.externalCall.searchCrmEntities"
 FIND = "crm.duplicate.findbycomm"
 KINDS = ("CONTACT", "COMPANY", "LEAD")
 """In the order in which they are believed."""
+# A right that is given later is noticed without a restart.
+SEARCH_AGAIN_SECONDS = 3600.0
 
 _COMPANY = "COMPANY"
 
 
 class Lookup:
-    """The questions of one adapter. Remembers that the right for the short way is missing."""
+    """The questions of one adapter. Remembers for `SEARCH_AGAIN_SECONDS` that the right for the short way is missing."""
 
     def __init__(self, settings: B24Settings, portal: Portal) -> None:
         self._settings = settings
         self._portal = portal
-        self._may_search = True
+        self._may_search_at = -math.inf
 
     async def look_up(self, phone: str) -> CustomerProfile | None:
         """Raises: `B24Trouble`."""
         if not phone:
             return None
         async with self._portal.urgent_places() as places:
-            if self._may_search:
+            if trio.current_time() >= self._may_search_at:
                 try:
                     found = await self._portal.call(SEARCH, {"PHONE_NUMBER": f"+{phone}"}, places)
                 except B24Trouble as exc:
                     if exc.refusal is not Refusal.SCOPE:
                         raise
-                    self._may_search = False
+                    self._may_search_at = trio.current_time() + SEARCH_AGAIN_SECONDS
                 else:
                     return profile_of_search(found, self._settings, phone)
             return await self._by_record(phone, places)
@@ -55,12 +60,18 @@ class Lookup:
             entity_id = first_id(found, kind)
             if entity_id is not None:
                 record = await self._portal.call(f"crm.{kind.lower()}.get", {"id": entity_id}, places)
-                return profile_of_record(kind, record, self._settings, phone)
+                profile = profile_of_record(kind, record, self._settings, phone)
+                if profile is not None:
+                    return profile
         return None
 
 
 def profile_of_search(found: Any, settings: B24Settings, phone: str) -> CustomerProfile | None:
-    """Out of the result of a search: the first of the best kind that there is. Raises: `B24Trouble` when it is no such result."""
+    """Out of the result of a search: the first of the best kind that there is. Raises: `B24Trouble` when it is no such result.
+
+    B24 REST, `searchCrmEntities`: what it finds comes without numbers, so there is nothing to compare. It is believed, since the portal
+    itself has searched by the number.
+    """
     if not isinstance(found, list):
         raise B24Trouble(Problem.BAD_ANSWER, "the result of the search is no list")
     rows = [object_of(row) for row in cast("list[Any]", found)]
@@ -99,15 +110,17 @@ def first_id(found: Any, kind: str) -> int | None:
     return next((entity_id for each in members if (entity_id := whole(each)) is not None), None)
 
 
-def profile_of_record(kind: str, found: Any, settings: B24Settings, phone: str) -> CustomerProfile:
-    """Out of the record of a contact, a company or a lead."""
+def profile_of_record(kind: str, found: Any, settings: B24Settings, phone: str) -> CustomerProfile | None:
+    """Out of the record of a contact, a company or a lead. None: it has numbers, and none has exactly these digits."""
     record = object_of(found)
+    phones = _phones(record.get("PHONE"))
+    if phones and phone not in phones:
+        return None
     is_company = kind == _COMPANY
     last_name, first_name, middle_name = ("" if is_company else text_of(record.get(key)) for key in ("LAST_NAME", "NAME", "SECOND_NAME"))
     title = text_of(record.get("TITLE"))
     # A lead may be but a title.
     is_title_only = not is_company and not (last_name or first_name or middle_name)
-    phones = _phones(record.get("PHONE"))
     return CustomerProfile(
         last_name=title if is_title_only else last_name,
         first_name=first_name,
@@ -116,7 +129,7 @@ def profile_of_record(kind: str, found: Any, settings: B24Settings, phone: str) 
         source=CrmKind.BITRIX24,
         external_id=text_of(record.get("ID")),
         is_company=is_company,
-        phones=phones if phone in phones else (phone, *phones),
+        phones=phones or (phone,),
         extension=settings.extension_of(text_of(record.get("ASSIGNED_BY_ID"))),
         raw=record,
     )

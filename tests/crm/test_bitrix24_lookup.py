@@ -82,6 +82,19 @@ async def test_without_the_right_for_telephony_the_record_is_read(nursery: trio.
         assert world.asked == ["searchCrmEntities", "findbycomm", *["findbycomm", "get"] * 3]
 
 
+async def test_a_right_for_telephony_that_is_given_later_is_noticed_after_an_hour(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    async with bitrix24(nursery) as world:
+        narrow(world)
+        await world.crm.look_up(PHONE)
+        world.fake.access.webhooks.clear()
+        world.fake.add_webhook(CODE)
+        await trio.sleep(3500)
+        await world.crm.look_up(PHONE)
+        await trio.sleep(101)
+        await world.crm.look_up(PHONE)
+        assert world.asked == ["searchCrmEntities", "findbycomm", "findbycomm", "searchCrmEntities"]
+
+
 async def test_a_portal_that_cannot_say_is_told_from_one_that_knows_nobody(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     async with bitrix24(nursery) as world:
         world.fake.fail_with(QUERY_LIMIT_EXCEEDED)
@@ -133,10 +146,26 @@ def test_the_first_duplicate_is_taken(found: Any, entity_id: int | None) -> None
     assert first_id(found, "CONTACT") == entity_id
 
 
+def record_of(*phones: Any) -> dict[str, Any]:
+    return {"ID": "5", "NAME": "Анна", "PHONE": list(phones), "ASSIGNED_BY_ID": 7}
+
+
 def test_all_numbers_of_a_record_are_told() -> None:
-    record = {"ID": "5", "NAME": "Анна", "PHONE": [{"VALUE": "+375 29 000-00-01"}, {"VALUE": ""}, "x"], "ASSIGNED_BY_ID": 7}
+    record = record_of({"VALUE": "+375 29 000-00-01"}, {"VALUE": ""}, "x", {"VALUE": "+375 (29) 000-12-34"})
     profile = profile_of_record("CONTACT", record, SETTINGS, PHONE)
-    assert (profile.phones, profile.extension, profile.name) == ((PHONE, "375290000001"), "107", "Анна")
+    assert profile is not None
+    assert (profile.phones, profile.extension, profile.name) == (("375290000001", PHONE), "107", "Анна")
+
+
+@pytest.mark.parametrize("value", ["+375 29 000-00-01", "1234", f"{PHONE}0", f"8{PHONE}"])
+def test_a_record_with_other_numbers_only_is_somebody_elses(value: str) -> None:
+    assert profile_of_record("CONTACT", record_of({"VALUE": value}), SETTINGS, PHONE) is None
+
+
+def test_a_record_that_tells_no_numbers_is_believed() -> None:
+    profile = profile_of_record("CONTACT", record_of(), SETTINGS, PHONE)
+    assert profile is not None
+    assert (profile.phones, profile.name) == ((PHONE,), "Анна")
 
 
 # the doctor
