@@ -13,7 +13,7 @@ from typing import Any, cast
 import attrs
 
 from gateway.crm.advice import failure
-from gateway.crm.answers import may_be_done, problem_of_status, retry_after_seconds
+from gateway.crm.answers import problem_of_status, retry_after_seconds
 from gateway.crm.base import Outcome, Problem
 from gateway.crm.http import HttpAnswer, HttpRequest, form_request
 from gateway.crm.uon_settings import UonSettings
@@ -95,11 +95,18 @@ def said_of(answer: HttpAnswer, settings: UonSettings, *, now: datetime) -> Said
         reason=f"http={status}{': ' if message else ''}{message}",
         is_empty=is_empty,
         wrong=wrong.group(1) if wrong is not None else "",
-        is_ambiguous=may_be_done(status),
+        is_ambiguous=_may_be_done(status),
         retry_after_seconds=retry_after_seconds(answer.retry_after, now=now),
         content=content or {},
         kept=kept,
     )
+
+
+def _may_be_done(status: int) -> bool:
+    """Here 503 too (`answers.may_be_done` takes its word): U-ON tells its limit by 429, and notices no repetitions, so a 503 of something
+    between that came after the creation would make a second record. 408 is one that was cut off.
+    """
+    return status >= 500 or status == 408
 
 
 def objects_of(value: object) -> list[Mapping[str, Any]]:

@@ -366,9 +366,10 @@ def error(code: int, message: str) -> dict[str, Any]:
         (said(404, b"<html>nginx</html>"), Problem.NOT_FOUND, False, False),
         (said(403, error(403, "Access denied")), Problem.UNAUTHORIZED, False, False),
         (said(429, error(429, "Too Many Requests")), Problem.RATE_LIMIT, False, False),
-        (said(503), Problem.SERVER_ERROR, False, False),
+        (said(503), Problem.SERVER_ERROR, False, True),
         (said(500), Problem.SERVER_ERROR, False, True),
         (said(504, b"<html>"), Problem.SERVER_ERROR, False, True),
+        (said(408), Problem.TIMEOUT, False, True),
         (said(302), Problem.REDIRECT, False, False),
     ],
 )

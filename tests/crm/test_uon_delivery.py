@@ -195,7 +195,7 @@ FAULTS: list[tuple[FaultKind, dict[str, Any], bool]] = [
     (FaultKind.GARBAGE, {}, True),
     (FaultKind.ANSWER, {"status": 500}, True),
     (FaultKind.ANSWER, {"status": 504}, True),
-    (FaultKind.ANSWER, {"status": 503}, False),
+    (FaultKind.ANSWER, {"status": 503}, True),
     (FaultKind.ANSWER, {"status": 429}, False),
 ]
 
