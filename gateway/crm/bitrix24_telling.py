@@ -169,8 +169,11 @@ class Telling:
                 if exc.refusal is Refusal.USER_MISSING and instead is not None and user != instead:
                     user = instead
                     continue
-                if exc.refusal is not Refusal.CALL_MISSING or is_anew:
+                if exc.refusal is not Refusal.CALL_MISSING:
                     raise
+                if is_anew:
+                    # It is finished already, and the history is a little behind; the next try will see it there.
+                    raise B24Trouble(Problem.SERVER_ERROR, str(exc), code=exc.code) from None
             else:
                 return True
             if self._is_repeated and await self._is_in_history():

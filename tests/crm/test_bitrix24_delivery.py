@@ -254,6 +254,16 @@ async def test_who_may_not_see_the_history_believes_the_try_whose_answer_was_los
         assert world.call.is_finished
 
 
+async def test_a_history_that_is_a_little_behind_makes_no_dead_letter(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    async with bitrix24(nursery) as world:
+        world.fake.fail(FaultKind.HANG, path="finish", accepted=True)
+        world.fake.fail(FaultKind.ANSWER, path="statistic.get", status=200, body=b'{"result": []}')
+        await world.push(RUNG)
+        retryable = OutcomeClass.RETRYABLE
+        assert await tried(world, TALKED) == [retryable, retryable, OutcomeClass.DUPLICATE]
+        assert (world.call.status_code, world.call.duration_seconds) == ("200", 65)
+
+
 async def test_calls_that_share_a_registration_are_two_in_the_history(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     async with bitrix24(nursery) as world:
         world.fake.telephony.shares_calls = True
