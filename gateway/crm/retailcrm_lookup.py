@@ -2,7 +2,7 @@
 as it ignores filters that it does not know.
 
     telephony/manager             the customer and the manager responsible, for the exchange of the enterprise
-    customers?filter[name]=…      if that knows no customer
+    customers?filter[name]=…      if that knows no customer with exactly this number among the phones
     customers-corporate?…         the company that the customer speaks for: it wins over the person
 
 retailCRM API v5; `filter[name]` is documented as "name or phone", a filter by phone is not.
@@ -39,9 +39,9 @@ _NOT_ALLOWED = frozenset({Problem.UNAUTHORIZED, Problem.NOT_FOUND, Problem.REJEC
 
 @attrs.frozen(kw_only=True)
 class _Found:
-    """What the telephone told. `customer` None: nobody."""
+    """What the telephone told, not yet checked. `customer` empty: nobody."""
 
-    customer: Mapping[str, Any] | None = None
+    customer: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     manager_id: int | None = None
     extension: str = ""
 
@@ -54,20 +54,20 @@ async def look_up(settings: RetailSettings, phone: str, get: Get) -> CustomerPro
     if said.problem is not None and said.problem not in _NOT_ALLOWED:
         raise CrmLookupFailed(said.problem, said.reason)
     found = _found_of(said.content, settings) if said.problem is None else _Found()
-    if found.customer is None:
-        customer = await _customer(phone, get)
-        found = attrs.evolve(found, customer=customer, manager_id=found.manager_id or id_of((customer or {}).get("managerId")))
-    if found.customer is None:
-        # Nobody's card, but the number is somebody's to answer.
-        return CustomerProfile(source=CrmKind.RETAILCRM, extension=found.extension) if found.extension else None
-    extension = found.extension or settings.extension_of(found.manager_id or 0)
+    customer = customer_with(phone, (found.customer,)) or await _customer(phone, get)
+    if customer is None:
+        return None
+    if id_of(customer.get("id")) != id_of(found.customer.get("id")):
+        # A stranger's manager, or one of nobody knows whom.
+        found = _Found(manager_id=id_of(customer.get("managerId")))
+    extension = found.extension or settings.extension_of(found.manager_id or id_of(customer.get("managerId")) or 0)
     company: Mapping[str, Any] | None = None
-    if found.customer.get("isContact") is not False:
+    if customer.get("isContact") is not False:
         with trio.move_on_after(COMPANY_SECONDS):
-            company = await _company(found.customer, get)
+            company = await _company(customer, get)
     if company is not None and not extension:
         extension = settings.extension_of(id_of(company.get("managerId")) or 0)
-    return profile_of(phone, found.customer, company, extension=extension)
+    return profile_of(phone, customer, company, extension=extension)
 
 
 def _found_of(content: Mapping[str, Any], settings: RetailSettings) -> _Found:
@@ -75,7 +75,7 @@ def _found_of(content: Mapping[str, Any], settings: RetailSettings) -> _Found:
     manager, customer = object_of(content.get("manager")), object_of(content.get("customer"))
     manager_id, code = id_of(manager.get("id")), manager.get("code")
     extension = settings.extension_of(manager_id or 0) or (code if isinstance(code, str) and code.isascii() and code.isdecimal() else "")
-    return _Found(customer=customer if id_of(customer.get("id")) else None, manager_id=manager_id, extension=extension)
+    return _Found(customer=customer, manager_id=manager_id, extension=extension)
 
 
 async def _customer(phone: str, get: Get) -> Mapping[str, Any] | None:

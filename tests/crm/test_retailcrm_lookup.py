@@ -13,9 +13,10 @@ from trio.testing import MockClock
 from gateway.crm.base import CrmLookupFailed, Finding, Problem
 from gateway.crm.limits import Window
 from gateway.crm.retailcrm_examination import examine
-from gateway.crm.retailcrm_lookup import customer_with, look_up
+from gateway.crm.retailcrm_lookup import CUSTOMERS_PATH, MANAGER_PATH, customer_with, look_up
 from gateway.crm.retailcrm_settings import settings_of
 from gateway.crm.retailcrm_wire import Said
+from gateway.ports import CustomerProfile
 from tester.fakes.crm_faults import FaultKind
 from tests.crm.retail import KEY, SETTINGS, push, retail_house
 from tests.crm.told import PHONE, RUNG
@@ -54,6 +55,34 @@ async def test_somebody_whom_the_telephone_does_not_know_is_searched_for(nursery
         assert found is not None
         assert (found.name, found.extension) == ("Иванов Пётр Ильич", "152")
         assert house.fake.received(CUSTOMERS)[0].request.query == {"filter[name]": PHONE, "limit": "20"}
+
+
+def telephone_says(content: dict[str, Any], *cards: dict[str, Any]) -> CustomerProfile | None:
+    """What is made of this answer of the telephone's, where the search gives these cards."""
+
+    async def get(path: str, query: Sequence[tuple[str, str]]) -> Said:
+        await trio.lowlevel.checkpoint()
+        return Said(content=content if path == MANAGER_PATH else {"customers": list(cards)} if path == CUSTOMERS_PATH else {})
+
+    return trio.run(look_up, settings_of(SETTINGS), PHONE, get)
+
+
+@pytest.mark.parametrize(
+    "customer", [{}, {"id": 1, "firstName": "Чужой"}, {"id": 1, "firstName": "Чужой", "phones": [{"number": f"{PHONE}9"}]}]
+)
+def test_whom_the_telephone_names_without_this_number_is_a_stranger_and_so_is_the_manager(customer: dict[str, Any]) -> None:
+    answer = {"customer": customer, "manager": {"id": 27, "code": "151"}}
+    assert telephone_says(answer) is None
+    found = telephone_says(answer, {"id": 2, "firstName": "Пётр", "managerId": 28, "phones": [{"number": PHONE}]})
+    assert found is not None
+    assert (found.name, found.external_id, found.extension) == ("Пётр", "2", "152")
+
+
+def test_whom_the_telephone_names_without_numbers_is_believed_once_the_card_has_this_number() -> None:
+    answer = {"customer": {"id": 2, "firstName": "Пётр"}, "manager": {"id": 30, "code": "153"}}
+    found = telephone_says(answer, {"id": 2, "firstName": "Пётр", "phones": [{"number": PHONE}]})
+    assert found is not None
+    assert (found.name, found.extension) == ("Пётр", "153")
 
 
 async def test_nobody_is_nobody_even_where_filters_are_ignored(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
