@@ -13,7 +13,7 @@ import trio
 
 from gateway.crm.advice import advice_of
 from gateway.crm.base import CrmKind, CrmSettingsError, Finding, Problem
-from gateway.crm.registry import Crms
+from gateway.crm.registry import DEFAULT_PRIMARY, Crms
 from gateway.ports import EnterpriseConfig
 
 # For all questions to one CRM: an administrator waits for it, and a dozen questions under a vendor's limit take some seconds.
@@ -35,6 +35,8 @@ class _Words:
     timeout: str
     broken: str
     broken_advice: str
+    no_names: str
+    no_names_advice: str
     result_good: str
     result_wrong: str
 
@@ -51,6 +53,8 @@ _RUSSIAN: Final = _Words(
     timeout="CRM не ответила за {0} с",
     broken="ошибка в самом шлюзе ({0})",
     broken_advice="Сообщите о ней разработчикам: в этой CRM проверено не всё.",
+    no_names="имена и ответственные ни у кого не запрашиваются: основная CRM (smart.primary) — {0}, а она не включена",
+    no_names_advice="Укажите в smart.primary одну из включённых ({0}) и выполните gateway load. Если не указать, основной будет {1}.",
     result_good="Всё в порядке.",
     result_wrong="Найдено ошибок: {0}.",
 )
@@ -66,6 +70,8 @@ _ENGLISH: Final = _Words(
     timeout="the CRM did not answer within {0} s",
     broken="a mistake in the gateway itself ({0})",
     broken_advice="Tell its developers: not everything in this CRM was examined.",
+    no_names="nobody is asked for names and responsible people: the primary CRM (smart.primary) is {0}, which is not switched on",
+    no_names_advice="Put one of those that are on into smart.primary ({0}), then run gateway load. Left out, it is {1}.",
     result_good="All is well.",
     result_wrong="Things that are wrong: {0}.",
 )
@@ -131,14 +137,12 @@ async def examine(crms: Crms, enterprise: EnterpriseConfig) -> Examination:
     return Examination(
         enterprise=enterprise,
         crms=tuple(found[kind] for kind in CrmKind if kind in found),
-        others=_settings_findings(others, enterprise),
+        others=(*_settings_findings(others, enterprise), *_primary_findings(crms, enterprise)),
     )
 
 
 async def _examine_one(crms: Crms, enterprise: EnterpriseConfig, kind: CrmKind, wrong: Sequence[str]) -> Examined:
-    table = enterprise.integrations[kind]
-    is_on = isinstance(table, Mapping) and table.get("enabled") is True  # pyright: ignore[reportUnknownMemberType]
-    if not is_on:
+    if not _is_on(enterprise, kind):
         return Examined(kind=kind, is_on=False, findings=_settings_findings(wrong, enterprise))
     findings: list[Finding] = []
     with trio.move_on_after(DEADLINE_SECONDS) as scope:
@@ -154,6 +158,23 @@ async def _examine_one(crms: Crms, enterprise: EnterpriseConfig, kind: CrmKind, 
         text = _words_of(enterprise).timeout.format(f"{DEADLINE_SECONDS:g}")
         findings.append(Finding(is_ok=False, text=text, advice=advice_of(Problem.CONNECTION, enterprise.language)))
     return Examined(kind=kind, is_on=True, findings=(*_settings_findings(wrong, enterprise), *findings))
+
+
+def _primary_findings(crms: Crms, enterprise: EnterpriseConfig) -> tuple[Finding, ...]:
+    """A primary CRM that leads nowhere, although there is one that could be asked. An own CRM cannot be."""
+    on = [kind for kind in CrmKind if kind in crms.kinds and _is_on(enterprise, kind)]
+    askable = [kind.value for kind in on if kind is not CrmKind.OWN]
+    primary = crms.primary(enterprise)
+    if primary in on or not askable:
+        return ()
+    words = _words_of(enterprise)
+    advice = words.no_names_advice.format(", ".join(askable), DEFAULT_PRIMARY)
+    return (Finding(is_ok=False, text=words.no_names.format(primary), advice=advice),)
+
+
+def _is_on(enterprise: EnterpriseConfig, kind: CrmKind) -> bool:
+    table = enterprise.integrations.get(kind)
+    return isinstance(table, Mapping) and table.get("enabled") is True  # pyright: ignore[reportUnknownMemberType]
 
 
 def _is_about(line: str, kind: CrmKind) -> bool:

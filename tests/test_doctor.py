@@ -135,6 +135,32 @@ async def test_what_is_damaged_beside_the_crms_is_told_too() -> None:
     assert lines[-1] == "Найдено ошибок: 3."
 
 
+@pytest.mark.parametrize("smart", [{}, {"primary": "bitrix24"}, {"primary": "own"}])
+async def test_a_primary_crm_that_leads_nowhere_is_told(smart: dict[str, Any]) -> None:
+    config = with_crms(uon=UON, retailcrm={"enabled": False}, smart=smart)
+    found = await examine(crms_of(Examinee(CrmKind.UON), Examinee(CrmKind.RETAILCRM)), config)
+    primary = smart.get("primary", "retailcrm")
+    assert (told(found)[-5:-2], found.wrong) == (
+        [
+            "настройки: есть ошибки",
+            f"  - имена и ответственные ни у кого не запрашиваются: основная CRM (smart.primary) — {primary}, а она не включена",
+            "    → Укажите в smart.primary одну из включённых (uon) и выполните gateway load. Если не указать, основной будет retailcrm.",
+        ],
+        1,
+    )
+    in_english = await examine(crms_of(Examinee(CrmKind.UON)), attrs.evolve(config, language="en"))
+    assert any(line.startswith("  - nobody is asked for names") for line in told(in_english))
+
+
+@pytest.mark.parametrize(
+    "integrations",
+    [{"own": OWN}, {"own": OWN, "smart": {"primary": "uon"}}, {"uon": UON, "smart": {"primary": "uon"}}, {"uon": {"enabled": False}}],
+)
+async def test_a_primary_crm_that_is_on_or_that_nobody_could_be_is_well(integrations: dict[str, Any]) -> None:
+    found = await examine(crms_of(Examinee(CrmKind.OWN), Examinee(CrmKind.UON)), with_crms(**integrations))
+    assert found.wrong == 0
+
+
 async def test_without_crms_all_is_well() -> None:
     assert told(await examine(crms_of(Examinee(CrmKind.OWN)), JUNE))[1:] == ["CRM не подключены", "Всё в порядке."]
 
