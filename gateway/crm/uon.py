@@ -156,7 +156,7 @@ class UonCrm:
             said = await self._ask(self._get(lookup_path(phone)), places)
         if said.problem is not None:
             return None, said.is_empty
-        client = profile_of(said.content, self._settings)
+        client = profile_of(phone, said.content, self._settings)
         return client, client is None
 
     # ------------------------------------------------------------------ the history
@@ -231,7 +231,7 @@ class UonCrm:
         with Places(self._limiter, 0) as places:
             said = await self._ask(self._get(lookup_path(phone)), places)
         if said.problem is None:
-            return profile_of(said.content, self._settings)
+            return profile_of(phone, said.content, self._settings)
         if said.is_empty:
             return None
         raise CrmLookupFailed(said.problem, f"U-ON: {said.reason}")

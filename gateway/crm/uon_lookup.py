@@ -20,9 +20,13 @@ def lookup_path(phone: str) -> str:
     return f"user/phone/{digits(phone)}"
 
 
-def profile_of(content: Mapping[str, Any], settings: UonSettings) -> CustomerProfile | None:
-    """Of several clients with the number the first that has a name, else the first. None when there is none that can be read."""
-    profiles = [profile for user in objects_of(content.get("users")) if (profile := _profile(user, settings)) is not None]
+def profile_of(phone: str, content: Mapping[str, Any], settings: UonSettings) -> CustomerProfile | None:
+    """Of several clients with exactly this number the first that has a name, else the first. None when there is none.
+
+    How U-ON compares numbers is written nowhere, so whoever comes without this one among theirs is a stranger.
+    """
+    found = (_profile(user, settings) for user in objects_of(content.get("users")))
+    profiles = [profile for profile in found if profile is not None and digits(phone) in profile.phones]
     return next((profile for profile in profiles if profile.name), next(iter(profiles), None))
 
 
@@ -30,9 +34,9 @@ def _profile(user: Mapping[str, Any], settings: UonSettings) -> CustomerProfile 
     client_id = number_of(user.get("u_id"))
     if client_id is None or client_id <= 0:
         return None
-    phones = tuple(
-        dict.fromkeys(number for field in ("u_phone", "u_phone_mobile", "u_phone_home") if (number := digits(_text(user, field))))
-    )
+    written = (user.get(field) for field in ("u_phone", "u_phone_mobile", "u_phone_home"))
+    numbers = (digits(str(phone)) for phone in written if isinstance(phone, str | int))
+    phones = tuple(dict.fromkeys(number for number in numbers if number))
     company = _text(user, "u_company") if number_of(user.get("u_type")) == _COMPANY else ""
     surname = _text(user, "u_surname")
     # Clients that are made for a call get its number for a surname: nobody's name.

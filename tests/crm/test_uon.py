@@ -415,7 +415,7 @@ def client(**changes: Any) -> dict[str, Any]:
 
 
 def found(*users: dict[str, Any]) -> CustomerProfile | None:
-    return profile_of({"result": 200, "users": list(users)}, settings())
+    return profile_of(PHONE, {"result": 200, "users": list(users)}, settings())
 
 
 def test_a_client_is_a_person_with_an_owner() -> None:
@@ -456,8 +456,25 @@ def test_of_several_the_first_with_a_name_is_taken_and_what_is_no_client_passed_
     assert profile is not None
     assert profile.external_id == "12"
     assert found(client(u_id=None)) is None
-    assert profile_of({"users": "x"}, settings()) is None
+    assert profile_of(PHONE, {"users": "x"}, settings()) is None
     assert lookup_path("+375 29 000-12-34") == f"user/phone/{PHONE}"
+
+
+@pytest.mark.parametrize("field", ["u_phone", "u_phone_mobile", "u_phone_home"])
+@pytest.mark.parametrize(
+    ("number", "is_theirs"),
+    [
+        (" " + PHONE, True),
+        ("+375 (29) 000-12-34", True),
+        (int(PHONE), True),
+        (PHONE + "9", False),
+        (PHONE[3:], False),
+        (None, False),
+    ],
+)
+def test_a_client_counts_only_with_exactly_this_number_in_one_of_the_places(field: str, number: str | int | None, is_theirs: bool) -> None:
+    strangers = {"u_phone": "375290009999", "u_phone_mobile": "", "u_phone_home": None}
+    assert (found(client(**{**strangers, field: number})) is not None) is is_theirs
 
 
 # findings
