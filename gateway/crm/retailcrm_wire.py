@@ -232,7 +232,8 @@ def said_of(answer: HttpAnswer, settings: RetailSettings, *, now: datetime) -> S
 
 
 def _judged(status: int, content: Mapping[str, Any] | None, message: str) -> tuple[Problem | None, Hint | None]:
-    problem = problem_of_status(status)
+    # "API rules": the limit is told by 503; neither its words nor its form are promised.
+    problem = Problem.RATE_LIMIT if status == 503 else problem_of_status(status)
     if content is None:
         if status in _NO_ACCOUNT_STATUSES:
             return Problem.NOT_FOUND, NO_ACCOUNT
@@ -244,9 +245,6 @@ def _judged(status: int, content: Mapping[str, Any] | None, message: str) -> tup
     for words, meaning in _WORDS.items():
         if words in message.lower():
             return meaning
-    if status == 503:
-        # "API rules": the limit is told by 503; its words are not promised.
-        return Problem.RATE_LIMIT, None
     if problem is Problem.UNAUTHORIZED:
         return problem, NO_RIGHT
     return problem or Problem.REJECTED, None

@@ -158,7 +158,7 @@ async def test_an_end_that_is_done_is_not_done_again(nursery: trio.Nursery, auto
         ({"kind": FaultKind.CLOSE}, OutcomeClass.RETRYABLE, Problem.CONNECTION, True),
         ({"kind": FaultKind.GARBAGE}, OutcomeClass.RETRYABLE, Problem.BAD_ANSWER, True),
         ({"kind": FaultKind.ANSWER, "status": 500}, OutcomeClass.RETRYABLE, Problem.SERVER_ERROR, True),
-        ({"kind": FaultKind.ANSWER, "status": 503}, OutcomeClass.RETRYABLE, Problem.SERVER_ERROR, False),
+        ({"kind": FaultKind.ANSWER, "status": 503}, OutcomeClass.RETRYABLE, Problem.RATE_LIMIT, False),
         ({"kind": FaultKind.ANSWER, "status": 429}, OutcomeClass.RETRYABLE, Problem.RATE_LIMIT, False),
         ({"kind": FaultKind.ANSWER, "status": 302}, OutcomeClass.PERMANENT, Problem.REDIRECT, False),
     ],
