@@ -48,6 +48,7 @@ class Refusal(Enum):
     RIGHT = auto()
     PLAN = auto()
     PORTAL_GONE = auto()
+    DOOR = auto()
 
 
 class B24Trouble(GatewayError):
@@ -169,6 +170,11 @@ _ADVICE: Mapping[Refusal, Advice] = MappingProxyType(
             "The portal's plan has no REST API, or the user may not use it: Bitrix24 gives it to commercial plans only.",
             "На тарифе портала нет REST API или он закрыт для сотрудника: Битрикс24 даёт его только на коммерческих тарифах.",
         ),
+        Refusal.DOOR: _advice(
+            Problem.UNAUTHORIZED,
+            "The portal does not know the inbound webhook: it was deleted, or incoming_webhook is wrong. Copy the address from Bitrix24.",
+            "Портал не знает этот входящий вебхук: он удалён, или адрес в incoming_webhook неверен. Скопируйте его из Битрикс24 заново.",
+        ),
         Refusal.PORTAL_GONE: _advice(
             Problem.NOT_FOUND,
             "This portal has been deleted: switch the integration off or put in the new portal.",
@@ -185,8 +191,8 @@ _BY_CODE: Mapping[str, tuple[Problem, Refusal | None]] = MappingProxyType(
         "overload_limit": (Problem.RATE_LIMIT, None),
         "expired_token": (Problem.UNAUTHORIZED, Refusal.TOKEN),
         "invalid_token": (Problem.UNAUTHORIZED, Refusal.TOKEN),
-        "no_auth_found": (Problem.UNAUTHORIZED, None),
-        "invalid_credentials": (Problem.UNAUTHORIZED, None),
+        "no_auth_found": (Problem.UNAUTHORIZED, Refusal.DOOR),
+        "invalid_credentials": (Problem.UNAUTHORIZED, Refusal.DOOR),
         "authorization_error": (Problem.UNAUTHORIZED, None),
         "wrong_auth_type": (Problem.UNAUTHORIZED, Refusal.WRONG_AUTH_TYPE),
         "insufficient_scope": (Problem.UNAUTHORIZED, Refusal.SCOPE),

@@ -124,6 +124,9 @@ class Portal:
         if answer.has_result and answer.content is not None:
             return answer.content["result"]
         trouble = trouble_of(answer, now=self._clock())
+        if trouble.refusal is Refusal.DOOR and self._session is not None:
+            # Its advice is about a webhook.
+            trouble.refusal = None
         if trouble.pause_seconds:
             # The bucket is the portal's: whoever else waits for it would only make it longer.
             self.limiter.pause(trouble.pause_seconds)

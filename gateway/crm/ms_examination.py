@@ -17,7 +17,7 @@ async def examined(phone: MsApi, json: MsApi, settings: MsSettings, *, language:
     if not settings.phone_key:
         findings.append(Finding(is_ok=False, text=say["no phone key"], advice=say["get the phone key"]))
     else:
-        said = await _asked(phone, "/employee", language)
+        said = await _asked(phone, "/employee", language, "correct phone key")
         if isinstance(said, Finding):
             findings.append(_about(said, say["phone api"]))
         else:
@@ -25,24 +25,28 @@ async def examined(phone: MsApi, json: MsApi, settings: MsSettings, *, language:
     if not settings.token:
         findings.append(Finding(is_ok=True, text=say["no token"]))
     else:
-        said = await _asked(json, "/entity/counterparty?limit=1", language)
+        said = await _asked(json, "/entity/counterparty?limit=1", language, "correct token")
         findings.append(_about(said, say["json api"]) if isinstance(said, Finding) else Finding(is_ok=True, text=say["token"]))
     return tuple(findings)
 
 
-async def _asked(api: MsApi, path: str, language: str) -> Said | Finding:
-    """The answer, or what is wrong."""
+async def _asked(api: MsApi, path: str, language: str, key: str) -> Said | Finding:
+    """The answer, or what is wrong. `key`: the word for what to do when МойСклад does not take the key."""
+    say = _RU if language == "ru" else _EN
     try:
         with await api.limiter.reserve(urgent=True) as places:
             said = await api.ask(places, "GET", path)
     except MsTrouble as exc:
         own = exc.advice.get("ru" if language == "ru" else "en")
-        return Finding(is_ok=False, text=f"{exc.problem}, {exc}", advice=own or advice_of(exc.problem, language))
+        if exc.problem is Problem.UNAUTHORIZED:
+            return Finding(is_ok=False, text=f"{say['unauthorized']} ({exc})", advice=own or say[key])
+        return Finding(is_ok=False, text=str(exc), advice=own or advice_of(exc.problem, language))
     except LimitReached as exc:
-        return Finding(is_ok=False, text=str(exc), advice=advice_of(Problem.RATE_LIMIT, language))
+        text = say["limit"].format(f"{exc.wait_seconds:.1f}")
+        return Finding(is_ok=False, text=text, advice=advice_of(Problem.RATE_LIMIT, language))
     if said.verdict is Verdict.OK:
         return said
-    return Finding(is_ok=False, text=said.verdict.name.lower(), advice=advice_of(Problem.NOT_FOUND, language))
+    return Finding(is_ok=False, text=say["no such thing"], advice=advice_of(Problem.NOT_FOUND, language))
 
 
 def _about(finding: Finding, what: str) -> Finding:
@@ -84,6 +88,11 @@ def _extensions(content: Mapping[str, Any]) -> dict[str, str]:
 _EN = {
     "phone api": "calls (Phone API)",
     "json api": "names (JSON API)",
+    "unauthorized": "МойСклад does not accept the key",
+    "correct phone key": "integration_code is not the key of the telephony solution: copy it from there again, then run gateway load.",
+    "correct token": "api_token is wrong, revoked or may not see counterparties: make a new token in МойСклад, then run gateway load.",
+    "limit": "the limit of requests is used up for at least {} s",
+    "no such thing": "there is no such thing at this address",
     "phone key": "calls: МойСклад accepts integration_code",
     "token": "names: МойСклад accepts api_token",
     "no phone key": "calls: integration_code is missing",
@@ -100,6 +109,11 @@ _EN = {
 _RU = {
     "phone api": "звонки (Phone API)",
     "json api": "имена (JSON API)",
+    "unauthorized": "МойСклад не принимает ключ",
+    "correct phone key": "integration_code — не ключ решения телефонии: скопируйте его оттуда заново и выполните gateway load.",
+    "correct token": "api_token неверен, отозван или ему не видны контрагенты: создайте новый токен в МойСклад и выполните gateway load.",
+    "limit": "лимит запросов исчерпан ещё как минимум на {} с",
+    "no such thing": "по этому адресу такого нет",
     "phone key": "звонки: МойСклад принимает integration_code",
     "token": "имена: МойСклад принимает api_token",
     "no phone key": "звонки: нет integration_code",

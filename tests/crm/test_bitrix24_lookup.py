@@ -237,4 +237,5 @@ async def test_a_portal_that_does_not_answer_or_know_the_key_is_one_finding(
         world.fake.access.webhooks.clear()
         ((ok, text, advice),) = await findings(world, language)
         assert (ok, "INVALID_CREDENTIALS" in text) == (False, True)
-        assert advice.startswith("The CRM does not accept" if language == "en" else "CRM не принимает")
+        assert advice.startswith("The portal does not know the inbound webhook" if language == "en" else "Портал не знает этот входящий")
+        assert "incoming_webhook" in advice

@@ -226,6 +226,8 @@ async def test_wrong_keys_are_told_with_what_to_do(language: str, nursery: trio.
         findings = await examined(world, language)
         assert [each.is_ok for each in findings] == [False, False]
         assert all("http=401, code 1056" in each.text and each.advice for each in findings)
+        assert ["integration_code" in findings[0].advice, "api_token" in findings[1].advice] == [True, True]
+        assert "unauthorized" not in str(findings)
         assert "HUSH" not in str(findings)
 
 
