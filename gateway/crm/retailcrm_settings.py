@@ -12,7 +12,8 @@ from gateway.tables import Errors, Table, shown
 
 _USER_ID = re.compile(r"[1-9][0-9]{0,17}")
 _EXTENSION = re.compile(r"[0-9]{1,6}")
-_KEY = re.compile(r"\S+")
+# It goes into a header: what HTTP can carry there (RFC 9110 5.5) without spaces.
+_KEY = re.compile(r"[!-~]+")
 _SITE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ACCOUNT_WANTED = "must be the address of the account alone, as in https://store.retailcrm.ru"
 
@@ -83,11 +84,13 @@ def _domain_problem(domain: str) -> str | None:
         target = Target.of(_url_of(domain))
     except ValueError as exc:
         return _ACCOUNT_WANTED if str(exc).startswith("must be an address") else str(exc)
-    return None if target.path in (b"", b"/") else _ACCOUNT_WANTED
+    # Every account is a name below another one; the parser drops a fragment and an empty query.
+    is_alone = target.path in (b"", b"/") and not set("?#") & set(domain)
+    return None if is_alone and "." in target.host.rstrip(".") else _ACCOUNT_WANTED
 
 
 def _key_problem(key: str) -> str | None:
-    return None if _KEY.fullmatch(key) else "must have no spaces in it"
+    return None if _KEY.fullmatch(key) else "must be Latin letters, digits and signs, without spaces"
 
 
 def _site_problem(site: str) -> str | None:

@@ -252,6 +252,7 @@ def test_any_answer_is_judged_and_only_a_whole_success_is_one(status: int, body:
 
 
 ACCOUNT = "must be the address of the account alone, as in https://store.retailcrm.ru"
+LETTERS = "must be Latin letters, digits and signs, without spaces"
 
 
 @pytest.mark.parametrize(
@@ -264,9 +265,14 @@ ACCOUNT = "must be the address of the account alone, as in https://store.retailc
         ({"domain": ""}, ["domain: must not be empty"]),
         ({"domain": "store retailcrm ru"}, [f"domain: {ACCOUNT}"]),
         ({"domain": f"https://store.retailcrm.ru/api/v5?apiKey={KEY}"}, [f"domain: {ACCOUNT}"]),
+        ({"domain": "https://store.retailcrm.ru/#/orders"}, [f"domain: {ACCOUNT}"]),
+        ({"domain": "store.retailcrm.ru#HUSH"}, [f"domain: {ACCOUNT}"]),
+        ({"domain": "store.retailcrm.ru?"}, [f"domain: {ACCOUNT}"]),
+        ({"domain": "store"}, [f"domain: {ACCOUNT}"]),
         ({"domain": "https://me:HUSH@store.retailcrm.ru"}, ["domain: must have no user and password in it"]),
         ({"api_key": None}, ["api_key: is missing"]),
-        ({"api_key": "with a space"}, ["api_key: must have no spaces in it"]),
+        ({"api_key": "with a space"}, [f"api_key: {LETTERS}"]),
+        ({"api_key": "ключHUSH"}, [f"api_key: {LETTERS}"]),
         ({"api_key": 5}, ["api_key: must be text, not a number (leading zeros would be lost): put it in quotes"]),
         ({"site": "два слова"}, ['site: must be the code of a shop: letters, digits and _ . -, not "два слова"']),
         ({"user_extensions": []}, ["user_extensions: must be a table, not a list"]),
