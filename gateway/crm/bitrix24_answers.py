@@ -16,7 +16,7 @@ import attrs
 from gateway.crm.advice import ADVICE, Advice, failure
 from gateway.crm.answers import may_be_done, problem_of_status, retry_after_seconds
 from gateway.crm.base import Outcome, OutcomeClass, Problem
-from gateway.crm.bitrix24_settings import whole
+from gateway.crm.bitrix24_settings import SHORTEST_SECRET, whole
 from gateway.crm.http import HttpAnswer
 from gateway.errors import GatewayError
 
@@ -27,8 +27,6 @@ OPERATION_LIMIT_SECONDS = 60.0
 # The whole portal is stopped, and no document says for how long.
 OVERLOAD_SECONDS = 300.0
 _LONGEST_TEXT = 300
-# What is shorter is no secret and may be part of anything.
-_SHORTEST_BLANKED = 6
 
 
 class Refusal(Enum):
@@ -337,7 +335,7 @@ def _reset_seconds(content: Mapping[str, Any], now: datetime) -> float | None:
 
 def shown_without(text: str, secrets: tuple[str, ...]) -> str:
     """The text with these blanked, the longest first: one may be part of another."""
-    for secret in sorted({secret for secret in secrets if len(secret) >= _SHORTEST_BLANKED}, key=len, reverse=True):
+    for secret in sorted({secret for secret in secrets if len(secret) >= SHORTEST_SECRET}, key=len, reverse=True):
         text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
     return text
 

@@ -14,6 +14,9 @@ from gateway.tables import Errors, Table, kind_of, shown
 OAUTH_URL = "https://oauth.bitrix.info/oauth/token/"
 """The vendor's authorization server; there is one for all portals."""
 
+# Bitrix24 makes codes of 16. What is shorter than this may be part of anything, so that it could not be blanked where it must not be seen.
+SHORTEST_SECRET = 6
+
 PLACE = f"integrations.{CrmKind.BITRIX24}"
 _APPLICATION_KEYS = ("portal_domain", "client_id", "client_secret", "refresh_token")
 _LONGEST_URL = 2048
@@ -144,8 +147,11 @@ def _users(table: Table) -> Mapping[str, tuple[str, ...]]:
 def _webhook_problem(url: str) -> str | None:
     if problem := _url_problem(url):
         return problem
-    if not _WEBHOOK_PATH.fullmatch(Target.of(url).path.decode("ascii", "replace")):
+    found = _WEBHOOK_PATH.fullmatch(Target.of(url).path.decode("ascii", "replace"))
+    if not found:
         return "must be the address that Bitrix24 shows for the inbound webhook: https://<portal>/rest/<user>/<code>/"
+    if len(found["code"]) < SHORTEST_SECRET:
+        return f"the code at its end must have at least {SHORTEST_SECRET} characters"
     return None
 
 

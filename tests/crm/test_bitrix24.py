@@ -93,6 +93,7 @@ def test_what_is_switched_off_may_be_incomplete_but_not_wrong() -> None:
         ({"incoming_webhook": "HUSH"}, "incoming_webhook: must be an address"),
         ({"incoming_webhook": f"{WEBHOOK}profile.json"}, "incoming_webhook: must be the address that Bitrix24 shows"),
         ({"incoming_webhook": f"{WEBHOOK}?a=1"}, "incoming_webhook: must be the address that Bitrix24 shows"),
+        ({"incoming_webhook": "https://portal.bitrix24.by/rest/1/HUSH5/"}, "incoming_webhook: the code at its end must have at least 6"),
         ({"incoming_webhook": 5}, "incoming_webhook: must be text, not a number"),
         ({"webhook_token": 5}, "webhook_token: must be text, not a number"),
         ({"webhook_uuid": True}, "webhook_uuid: must be text, not true or false"),

@@ -223,7 +223,7 @@ def test_an_address_that_can_never_be_asked_is_a_problem_unless_private_ones_are
         ("retailcrm", {"domain": "10.0.0.7", "api_key": "HUSH"}, ["domain"]),
         ("ms", {"phone_api_url": "http://ms.example/api", "json_api_url": "https://127.0.0.1/api"}, ["phone_api_url", "json_api_url"]),
         ("uon", {"api_url": "http://uon.example"}, ["api_url"]),
-        ("bitrix24", {"incoming_webhook": "http://b24.example/rest/1/HUSH/"}, ["incoming_webhook"]),
+        ("bitrix24", {"incoming_webhook": "http://b24.example/rest/1/HUSHHUSH/"}, ["incoming_webhook"]),
         ("own", {"url": "no address"}, []),
         ("own", {"url": 5}, []),
     ],
