@@ -1,5 +1,6 @@
 """What `gateway doctor` finds out about a RetailCRM: the key, its rights, the shop, the people. Only questions that change nothing."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -14,10 +15,16 @@ USERS_PATH = f"{VERSION}/users"
 # 500 users: more are not looked through.
 MOST_PAGES = 5
 
+# Each method that is used, and the scope that allows it: one name is a part of another, so only whole names say anything.
 _RIGHTS = (
-    (("telephony",), "telephony: telling calls", "телефония: передача звонков"),
-    (("customer",), "customers: names of those who call", "клиенты: имена звонящих"),
+    (
+        {"telephony/call/event": "telephony_write", "telephony/calls/upload": "telephony_write", "telephony/manager": "telephony_read"},
+        "telephony: telling calls",
+        "телефония: передача звонков",
+    ),
+    ({"customers": "customer_read"}, "customers: names of those who call", "клиенты: имена звонящих"),
 )
+_BEFORE_METHOD = re.compile(r"/?(?:api/)?(?:v[0-9]+/)?")
 
 
 class _Words:
@@ -49,15 +56,26 @@ def _failed(said: Said, what: str, words: _Words) -> Finding:
 
 def _rights(content: Mapping[str, Any], words: _Words) -> Iterator[Finding]:
     """By the methods and scopes that the key has; where RetailCRM names none, nothing is said."""
-    allowed = [*_texts(content.get("credentials")), *_texts(content.get("scopes"))]
-    if not allowed:
+    paths, scopes = _texts(content.get("credentials")), _texts(content.get("scopes"))
+    if not paths and not scopes:
         return
-    for parts, en, ru in _RIGHTS:
-        if any(part in text for text in allowed for part in parts):
+    for methods, en, ru in _RIGHTS:
+        missing = [
+            method for method, scope in methods.items() if scope not in scopes and not any(_is_allowed(method, path) for path in paths)
+        ]
+        if not missing:
             yield Finding(is_ok=True, text=words(f"the key has the right {en}", f"у ключа есть право «{ru}»"))
         else:
             text = words(f"the key lacks the right {en}", f"у ключа нет права «{ru}»")
-            yield Finding(is_ok=False, text=text, advice=NO_RIGHT.of(words.language))
+            yield Finding(is_ok=False, text=f"{text} ({', '.join(missing)})", advice=NO_RIGHT.of(words.language))
+
+
+def _is_allowed(method: str, path: str) -> bool:
+    """Whether a path as RetailCRM names it ("/api/telephony/manager", with or without a version, "/api/telephony/*") is this method."""
+    name = _BEFORE_METHOD.sub("", path.strip(), count=1)
+    if name.endswith("*"):
+        return f"{method}/".startswith(f"{name.rstrip('*').rstrip('/')}/".lstrip("/"))
+    return name.rstrip("/") == method
 
 
 def _site(settings: RetailSettings, content: Mapping[str, Any], words: _Words) -> Iterator[Finding]:

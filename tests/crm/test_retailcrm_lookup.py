@@ -244,8 +244,8 @@ async def test_what_is_wrong_is_said_with_what_to_do(nursery: trio.Nursery, auto
         house.fake.keys[KEY] = ("users",)
         findings = await house.adapter(site="other", user_extensions={"27": "151", "31": "154", "99": "155"}).examine(language="ru")
         assert [finding.text for finding in findings if not finding.is_ok] == [
-            "у ключа нет права «телефония: передача звонков»",
-            "у ключа нет права «клиенты: имена звонящих»",
+            "у ключа нет права «телефония: передача звонков» (telephony/call/event, telephony/calls/upload, telephony/manager)",
+            "у ключа нет права «клиенты: имена звонящих» (customers)",
             "site: у ключа нет магазина other",
             "пользователь 31 (добавочный 154) отключён",
             "пользователя 99 (добавочный 155) нет",
@@ -269,6 +269,38 @@ async def test_an_account_that_cannot_be_asked(
         (finding,) = await house.adapter(**changes).examine(language="en")
         assert (finding.is_ok, finding.text) == (False, f"RetailCRM does not accept us: {text}")
         assert advice in finding.advice
+
+
+EVENT, UPLOAD, MANAGER = "/api/telephony/call/event", "/api/telephony/calls/upload", "/api/telephony/manager"
+
+
+@pytest.mark.parametrize(
+    ("content", "missing"),
+    [
+        ({"credentials": [EVENT, UPLOAD, MANAGER, "/api/customers"]}, []),
+        ({"credentials": ["/api/v5/telephony/call/event", "telephony/calls/upload", f"{MANAGER}/", "/api/v5/customers"]}, []),
+        ({"credentials": ["/api/telephony/*", "/api/customers/*"]}, []),
+        ({"credentials": ["/api/*"]}, []),
+        ({"scopes": ["telephony_read", "telephony_write", "customer_read"]}, []),
+        ({"credentials": [EVENT, MANAGER, "/api/customers"]}, ["telephony/calls/upload"]),
+        ({"credentials": ["/api/telephony/setting/{code}", "/api/customers"]}, ["telephony/call/event", "telephony/calls/upload"]),
+        ({"credentials": [EVENT, UPLOAD, MANAGER, "/api/customers/create", "/api/customers-corporate"]}, ["customers"]),
+        ({"scopes": ["telephony_read", "customer_write"]}, ["telephony/call/event", "customers"]),
+        ({"credentials": [], "scopes": []}, []),
+    ],
+)
+def test_a_right_is_each_method_by_its_whole_name(content: dict[str, Any], missing: list[str]) -> None:
+    async def get(path: str, query: Sequence[tuple[str, str]]) -> Said:
+        await trio.lowlevel.checkpoint()
+        return Said(content=content)
+
+    async def main() -> Sequence[Finding]:
+        return await examine(settings_of({**SETTINGS, "user_extensions": {}}), get, language="en")
+
+    lacking = " ".join(finding.text for finding in trio.run(main) if not finding.is_ok)
+    assert all(method in lacking for method in missing)
+    assert bool(lacking) is bool(missing)
+    assert "api/" not in lacking
 
 
 async def test_no_mapping_is_no_mistake(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
