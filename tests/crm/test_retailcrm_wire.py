@@ -252,7 +252,6 @@ def test_any_answer_is_judged_and_only_a_whole_success_is_one(status: int, body:
 
 
 ACCOUNT = "must be the address of the account alone, as in https://store.retailcrm.ru"
-LETTERS = "must be Latin letters, digits and signs, without spaces"
 
 
 @pytest.mark.parametrize(
@@ -271,8 +270,9 @@ LETTERS = "must be Latin letters, digits and signs, without spaces"
         ({"domain": "store"}, [f"domain: {ACCOUNT}"]),
         ({"domain": "https://me:HUSH@store.retailcrm.ru"}, ["domain: must have no user and password in it"]),
         ({"api_key": None}, ["api_key: is missing"]),
-        ({"api_key": "with a space"}, [f"api_key: {LETTERS}"]),
-        ({"api_key": "ключHUSH"}, [f"api_key: {LETTERS}"]),
+        ({"api_key": "with a space"}, ["api_key: must have no spaces in it"]),
+        ({"api_key": "…"}, []),
+        ({"domain": "http://localhost:8080"}, []),
         ({"api_key": 5}, ["api_key: must be text, not a number (leading zeros would be lost): put it in quotes"]),
         ({"site": "два слова"}, ['site: must be the code of a shop: letters, digits and _ . -, not "два слова"']),
         ({"user_extensions": []}, ["user_extensions: must be a table, not a list"]),
