@@ -15,6 +15,7 @@ import trio
 
 from tester.fakes.crm_server import CrmServer
 from tester.fakes.crm_wire import Cut, Response, host_name
+from tester.fakes.sockets import read_request, serving, while_connected
 
 MOST_BODY_BYTES = 4 * 1024 * 1024
 
@@ -80,13 +81,8 @@ class _HalfStream(httpx.AsyncByteStream):
 @asynccontextmanager
 async def serve_crm(fake: CrmServer, *, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str]:
     """Serve the fake over HTTP while the block runs, which gets the base URL. Port 0 takes a free one. At the end connections are cut."""
-    async with trio.open_nursery() as nursery:
-        listeners: list[trio.SocketListener] = await nursery.start(
-            partial(trio.serve_tcp, partial(_serve_connection, fake), port, host=host)
-        )
-        bound_port: int = listeners[0].socket.getsockname()[1]
-        yield f"http://{host}:{bound_port}"
-        nursery.cancel_scope.cancel()
+    async with serving(partial(_serve_connection, fake), host=host, port=port) as url:
+        yield url
 
 
 async def _serve_connection(fake: CrmServer, stream: trio.SocketStream) -> None:
@@ -94,7 +90,7 @@ async def _serve_connection(fake: CrmServer, stream: trio.SocketStream) -> None:
     async with stream:
         try:
             while True:
-                request = await _read_request(connection, stream)
+                request = await read_request(connection, stream, most_bytes=MOST_BODY_BYTES)
                 if request is None:
                     return
                 response = await _answer(fake, stream, *request)
@@ -106,44 +102,11 @@ async def _serve_connection(fake: CrmServer, stream: trio.SocketStream) -> None:
             return
 
 
-async def _read_request(connection: h11.Connection, stream: trio.SocketStream) -> tuple[h11.Request, bytes] | None:
-    """A whole request, or None at the end of the connection."""
-    head: h11.Request | None = None
-    body = bytearray()
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            if connection.they_are_waiting_for_100_continue:
-                await stream.send_all(connection.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
-            connection.receive_data(await stream.receive_some())
-        elif isinstance(event, h11.Request):
-            head = event
-        elif isinstance(event, h11.Data):
-            body += event.data
-            if len(body) > MOST_BODY_BYTES:
-                return None
-        elif isinstance(event, h11.EndOfMessage) and head is not None:
-            return head, bytes(body)
-        else:
-            return None
-
-
 async def _answer(fake: CrmServer, stream: trio.SocketStream, head: h11.Request, body: bytes) -> Response | None:
     """None when the client has gone before there was an answer."""
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers]
     request = fake.request(head.method.decode("ascii"), head.target.decode("ascii", "replace"), headers, body)
-    response: Response | None = None
-    async with trio.open_nursery() as nursery:
-
-        async def leave_with_the_client() -> None:
-            # Our clients do not send the next request before the answer: what becomes readable now is the end.
-            await trio.lowlevel.wait_readable(stream.socket)
-            nursery.cancel_scope.cancel()
-
-        nursery.start_soon(leave_with_the_client)
-        response = await fake.answer(request)
-        nursery.cancel_scope.cancel()
-    return response
+    return await while_connected(stream, lambda: fake.answer(request))
 
 
 async def _send(connection: h11.Connection, stream: trio.SocketStream, response: Response) -> bool:

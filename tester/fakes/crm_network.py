@@ -9,12 +9,13 @@ import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 
 import attrs
 import h11
 import trio
 import trio.testing
+
+from tester.fakes.sockets import serving
 
 PUBLIC_ADDRESS = "5.5.5.5"
 """Passes for an address in the open internet. Nothing is ever sent to it."""
@@ -107,11 +108,8 @@ async def _reply(handler: Handler, heard: Heard, stream: trio.abc.Stream) -> Rep
 @asynccontextmanager
 async def serve_on_loopback(site: Site) -> AsyncGenerator[str]:
     """The site on a free loopback port while the block runs; yields `http://host:port`. At the end all connections are cut."""
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(trio.serve_tcp, site, 0, host="127.0.0.1"))
-        port = listeners[0].socket.getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-        nursery.cancel_scope.cancel()
+    async with serving(site) as url:
+        yield url
 
 
 class MemoryNetwork:

@@ -14,6 +14,7 @@ import h11
 import httpx2 as httpx
 import trio
 
+from tester.fakes.sockets import read_request, serving, while_connected
 from tester.fakes.telegram_chats import Answer, Cut
 from tester.fakes.telegram_core import TelegramCore
 
@@ -65,13 +66,8 @@ class _HalfStream(httpx.AsyncByteStream):
 @asynccontextmanager
 async def serve(fake: TelegramCore, *, host: str, port: int) -> AsyncGenerator[str, None]:
     """Serve the fake over HTTP while the block runs; yields the base URL. At the end all connections are cut."""
-    async with trio.open_nursery() as nursery:
-        listeners: list[trio.SocketListener] = await nursery.start(
-            partial(trio.serve_tcp, partial(_serve_connection, fake), port, host=host)
-        )
-        bound_port: int = listeners[0].socket.getsockname()[1]
-        yield f"http://{host}:{bound_port}"
-        nursery.cancel_scope.cancel()
+    async with serving(partial(_serve_connection, fake), host=host, port=port) as url:
+        yield url
 
 
 async def _serve_connection(fake: TelegramCore, stream: trio.SocketStream) -> None:
@@ -79,11 +75,11 @@ async def _serve_connection(fake: TelegramCore, stream: trio.SocketStream) -> No
     async with stream:
         try:
             while True:
-                request = await _read_request(connection, stream)
+                request = await read_request(connection, stream, most_bytes=MOST_BODY_BYTES)
                 if request is None:
                     return
-                target, body = request
-                answer = await _answer(fake, stream, target, body)
+                head, body = request
+                answer = await _answer(fake, stream, head.target, body)
                 if answer is None or not await _send(connection, stream, answer):
                     return
                 connection.start_next_cycle()
@@ -92,43 +88,12 @@ async def _serve_connection(fake: TelegramCore, stream: trio.SocketStream) -> No
             return
 
 
-async def _read_request(connection: h11.Connection, stream: trio.SocketStream) -> tuple[bytes, bytes] | None:
-    """(target, body), or None at the end of the connection."""
-    target = b""
-    body = bytearray()
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            connection.receive_data(await stream.receive_some())
-        elif isinstance(event, h11.Request):
-            target = event.target
-        elif isinstance(event, h11.Data):
-            body += event.data
-            if len(body) > MOST_BODY_BYTES:
-                return None
-        elif isinstance(event, h11.EndOfMessage):
-            return target, bytes(body)
-        else:
-            return None
-
-
 async def _answer(fake: TelegramCore, stream: trio.SocketStream, target: bytes, body: bytes) -> Answer | None:
     """None when the client has gone before there was an answer: a long poll then must not go on."""
     found = _PATH.fullmatch(target.decode("ascii", "replace"))
     if found is None:
         return _NO_SUCH_PATH
-    answer: Answer | None = None
-    async with trio.open_nursery() as nursery:
-
-        async def leave_with_the_client() -> None:
-            # Our clients do not send the next request before the answer: what becomes readable now is the end.
-            await trio.lowlevel.wait_readable(stream.socket)
-            nursery.cancel_scope.cancel()
-
-        nursery.start_soon(leave_with_the_client)
-        answer = await fake.handle(unquote(found.group(1)), found.group(2), body)
-        nursery.cancel_scope.cancel()
-    return answer
+    return await while_connected(stream, lambda: fake.handle(unquote(found.group(1)), found.group(2), body))
 
 
 async def _send(connection: h11.Connection, stream: trio.SocketStream, answer: Answer) -> bool:
