@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,33 @@ class Posted:
     at_seconds: float
     kind: str
     body: Mapping[str, Any]
+
+
+class ActKind(StrEnum):
+    """What people and telephones do, as a diagram of the call shows it.
+
+    `CALL`: source dials target. `RING`: target rings for source. `ANSWER`: source and target talk from now on. `HOLD`: they no longer do,
+    and the call goes on. `TRANSFER`: source hands the other one over to target. `REFUSE`: target does not take the call. `END`: source
+    hangs up on target, "" when there is none.
+    """
+
+    CALL = "call"
+    RING = "ring"
+    ANSWER = "answer"
+    HOLD = "hold"
+    TRANSFER = "transfer"
+    REFUSE = "refuse"
+    END = "end"
+
+
+@attrs.frozen
+class Act:
+    """One thing that is done, in seconds from the start of the script. `source` and `target` are numbers as they are dialled."""
+
+    at_seconds: float
+    kind: ActKind
+    source: str
+    target: str
 
 
 @attrs.define
@@ -44,6 +72,7 @@ class Host:
     seed: int = 0
     linkedid: bool = False
     posted: list[Posted] = attrs.field(factory=list[Posted])
+    acts: list[Act] = attrs.field(factory=list[Act])
     _now_seconds: float = 0.0
     _channels: int = 0
     _pairs: int = 0
@@ -66,6 +95,10 @@ class Host:
     def now_seconds(self) -> float:
         """The script's clock."""
         return self._now_seconds
+
+    def act(self, kind: ActKind, source: str, target: str = "") -> None:
+        """Note what is done now, for the diagram of the call; nothing is posted by it."""
+        self.acts.append(Act(self._now_seconds, kind, source, target))
 
     # channels
 

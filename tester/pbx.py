@@ -6,7 +6,7 @@ down the webhooks with the fields, encodings and order that hosts were seen to u
 
 import attrs
 
-from tester.host import Host, Line, Posted
+from tester.host import ActKind, Host, Line, Posted
 
 __all__ = ["Host", "Line", "Posted", "Talk", "connect", "fail", "incoming", "internal", "outgoing"]
 
@@ -37,10 +37,13 @@ class Talk:
 
     def ring(self, *extensions: str) -> None:
         """A ring step: who rings now."""
+        for extension in extensions:
+            self.host.act(ActKind.RING, self.phone, extension)
         self.host.dial(self.customer.unique_id, self.phone, extensions, 0, self.trunk)
 
     def answer(self, extension: str, *, called_first: bool = True) -> None:
         """A telephone answers. `called_first`: the called side enters the bridge before the caller (live hosts; both are seen)."""
+        self.host.act(ActKind.ANSWER, self.phone, extension)
         telephone = self.host.channel(f"SIP/{extension}", extension, connected=self.phone, linked=self.customer)
         self.customer.connected = extension
         self.host.bridge(*((telephone, self.customer) if called_first else (self.customer, telephone)))
@@ -50,6 +53,7 @@ class Talk:
     def ring_mobile(self, mobile: str) -> tuple[Line, Line, Line]:
         """A manager's mobile is rung inside the call: a Local pair and a trunk leg."""
         host = self.host
+        host.act(ActKind.RING, self.phone, mobile)
         one, two = host.local_pair(mobile, _CONTEXT_MOBILE, linked=self.customer)
         one.number, one.connected, one.exten = self.trunk, self.phone, self.trunk
         two.number, two.connected = self.phone, self.trunk
@@ -64,6 +68,7 @@ class Talk:
         """The mobile is rung and answers: two bridges joined by the pair."""
         one, two, leg = self.ring_mobile(mobile)
         self.host.wait(3)
+        self.host.act(ActKind.ANSWER, self.phone, mobile)
         self.host.bridge(leg, two)
         self.host.bridge(one, self.customer)
         self.holder, self.answered = leg, True
@@ -80,6 +85,8 @@ class Talk:
         host, holder = self.host, self.holder
         assert holder is not None, "somebody must talk before he can transfer"
         talk_bridge, asks = holder.bridge_id, holder.number
+        host.act(ActKind.HOLD, asks, self.phone)
+        host.act(ActKind.RING, asks, target)
         one, two = host.local_pair(target, _CONTEXT_CONSULTATION, linked=self.customer)
         one.connected, two.number, began = asks, asks, host.now_seconds
         host.new_callerid(two, _CONTEXT_CONSULTATION)
@@ -91,13 +98,18 @@ class Talk:
         telephone = host.channel(f"SIP/{target}", target, connected=asks, linked=self.customer)
         two.connected = target
         if picked_up:
+            host.act(ActKind.ANSWER, asks, target)
             target_bridge = host.bridge(telephone, two)
             host.wait(4)
             if accepted:
+                host.act(ActKind.TRANSFER, asks, target)
+                host.act(ActKind.ANSWER, self.phone, target)
                 self._hand_over(one, two, telephone, talk_bridge, target_bridge, began)
                 return
             host.leave(telephone)
             host.leave(two)
+        host.act(ActKind.REFUSE, target, asks)
+        host.act(ActKind.ANSWER, self.phone, asks)
         host.hangup(two.unique_id, asks, [target], call_type=2, answered=picked_up, began_seconds=began)
         host.leave(one)
         host.leave(holder)
@@ -107,6 +119,8 @@ class Talk:
         """Blind transfer: both leave, the target rings, and answers or not."""
         host, holder = self.host, self.holder
         assert holder is not None, "somebody must talk before he can transfer"
+        host.act(ActKind.TRANSFER, holder.number, target)
+        host.act(ActKind.RING, self.phone, target)
         host.leave(holder)
         host.leave(self.customer)
         self.moved = True
@@ -123,6 +137,7 @@ class Talk:
         self.holder = None
         self.first = target
         if answered:
+            host.act(ActKind.ANSWER, self.phone, target)
             self.customer.connected, self.customer.exten = target, target
             host.bridge(telephone, self.customer)
             self.holder = telephone
@@ -130,6 +145,8 @@ class Talk:
     def end(self, *, by_customer: bool = True, hangup: bool = True) -> None:
         """The call ends; without `hangup` the host loses that webhook, or never sends it."""
         host = self.host
+        held = self.holder.number if self.holder is not None else ""
+        host.act(ActKind.END, *((self.phone, held) if by_customer or not held else (held, self.phone)))
         bridge_id = self.customer.bridge_id
         others = [line for line in host.members(bridge_id) if line is not self.customer]
         for line in [self.customer, *others] if by_customer else [*others, self.customer]:
@@ -171,6 +188,7 @@ class Talk:
 
 def incoming(host: Host, phone: str, trunk: str, *, greeting_seconds: float = 0.0) -> Talk:
     """A customer calls in on a line."""
+    host.act(ActKind.CALL, phone, trunk)
     customer = host.channel(f"SIP/{trunk}", phone, exten=trunk)
     host.start(customer, phone, trunk)
     host.new_callerid(customer, _CONTEXT_TRUNK)
@@ -181,6 +199,7 @@ def incoming(host: Host, phone: str, trunk: str, *, greeting_seconds: float = 0.
 
 def outgoing(host: Host, extension: str, phone: str, trunk: str) -> Talk:
     """An extension dials out. `connect` has the customer answer."""
+    host.act(ActKind.CALL, extension, phone)
     telephone = host.channel(f"SIP/{extension}", extension, exten=phone)
     host.dial(telephone.unique_id, phone, [extension], 1, trunk)
     customer = host.channel(f"SIP/{trunk}", phone, exten=phone, connected=extension, linked=telephone)
@@ -192,6 +211,7 @@ def outgoing(host: Host, extension: str, phone: str, trunk: str) -> Talk:
 def connect(talk: Talk) -> None:
     """The customer of an outgoing call answers."""
     assert talk.holder is not None
+    talk.host.act(ActKind.ANSWER, talk.holder.number, talk.phone)
     talk.host.bridge(talk.customer, talk.holder)
     talk.answered = True
 
@@ -205,12 +225,17 @@ def fail(talk: Talk) -> None:
 def internal(host: Host, caller: str, callee: str, *, ring_seconds: float, talk_seconds: float | None) -> None:
     """A colleague calls a colleague; `talk_seconds` None = nobody answers, and the only webhook is the hangup."""
     began = host.now_seconds
+    host.act(ActKind.CALL, caller, callee)
     calling = host.channel(f"SIP/{caller}", caller, exten=callee, connected=callee)
     host.wait(ring_seconds)
     if talk_seconds is not None:
+        host.act(ActKind.ANSWER, caller, callee)
         called = host.channel(f"SIP/{callee}", callee, connected=caller, linked=calling)
         host.bridge(calling, called)
         host.wait(talk_seconds)
+        host.act(ActKind.END, callee, caller)
         host.leave(called)
         host.leave(calling)
+    else:
+        host.act(ActKind.END, caller, callee)
     host.hangup(calling.unique_id, caller, [callee], call_type=2, answered=talk_seconds is not None, began_seconds=began)

@@ -1,0 +1,1 @@
+"""The kinds of calls that can be played, by their number."""
