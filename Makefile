@@ -22,6 +22,7 @@ demo:
 
 test:
 	@$(VENV) embedded,test
+	@$(IN) .ci/browser
 	$(IN) $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 check:
