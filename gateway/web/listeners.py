@@ -30,6 +30,8 @@ from gateway.web.asgi import SHOWN_PATH, App, Message, Receive, Scope, Send
 GRACEFUL_SECONDS: Final = 3.0
 # A connection without a request, and one whose request line and headers do not come.
 KEEP_ALIVE_SECONDS: Final = 15.0
+# A client that does not take what it has asked for. The kernel holds the first megabytes of it, so only then does this begin to count.
+SEND_SECONDS: Final = 30.0
 # Hosts that all come back at once after an outage wait here, in the kernel, instead of being refused.
 BACKLOG: Final = 1024
 # Memory: a connection costs about 40 KiB and, while a body arrives, up to 64 KiB more: 52 MiB. Descriptors: the usual limit of 1,024 also
@@ -126,8 +128,15 @@ class _Connection:
             self._head = data
             return
         data, self._head = self._head + data, b""
-        if data:
+        if not data:
+            return
+        with trio.move_on_after(SEND_SECONDS) as patience:
+            # Hypercorn shields this against being cancelled, but for this deadline nothing would end it.
             await self._stream.send_all(data)
+        if patience.cancelled_caught:
+            # What was sent of it nobody knows. Closed, because the connection also waits for the client's next word.
+            await self._stream.aclose()
+            raise trio.BrokenResourceError("the client does not read")
 
 
 class _Server(TCPServer):

@@ -1,0 +1,184 @@
+"""A run as server-sent events (WHATWG HTML, 9.2): what has happened so far, what happens, and the end.
+
+It stands before Quart: a handler there ends after 30 s and never hears that its client has left.
+"""
+
+import json
+import logging
+from collections.abc import AsyncIterable, Callable, Mapping
+from typing import Any, Final, Protocol, cast
+
+import attrs
+import trio
+
+from gateway.web.asgi import App, Receive, Scope, Send, answer_early
+from gateway.web.problems import RETRY_AFTER_SECONDS, Answer, error_body
+
+MAX_STREAMS: Final = 32
+"""At once. Each is a connection, a task and about 100 KB in the kernel where its client does not read."""
+HEARTBEAT_SECONDS: Final = 15.0
+"""Proxies cut connections that say nothing; most wait a minute."""
+# How soon a browser comes back after its connection broke.
+_RETRY_MILLISECONDS: Final = 1000
+_HEARTBEAT: Final = b":\n\n"
+_HEADERS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    # nginx, proxy_buffering: it would hold events back until it has a page full of them.
+    (b"x-accel-buffering", b"no"),
+)
+_PREFIX: Final = "/api/runs/"
+_SUFFIX: Final = "/stream"
+# Far above what a run can have, far below what makes a number of a text slow.
+_LONGEST_ID_DIGITS: Final = 9
+
+_log = logging.getLogger(__name__)
+
+
+class Told(Protocol):
+    """One thing that happened in a run. `seq` rises from 1."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def data(self) -> Mapping[str, Any]: ...
+
+
+class Followed(Protocol):
+    """A run as a stream sees it."""
+
+    def events(self, after: int = 0) -> AsyncIterable[Told]:
+        """What happened after number `after` and what happens; ends after the last event of a run that is over."""
+        ...
+
+
+def event_bytes(told: Told) -> bytes:
+    """One event as it goes over the wire. JSON has no line breaks in it, so `data` is one line."""
+    data = json.dumps(told.data, ensure_ascii=False)
+    return f"id: {told.seq}\nevent: {told.kind}\ndata: {data}\n\n".encode(errors="replace")
+
+
+def is_stream(path: str) -> bool:
+    """Whether a path is a stream's."""
+    return path.startswith(_PREFIX) and path.endswith(_SUFFIX) and "/" not in path[len(_PREFIX) : -len(_SUFFIX)]
+
+
+@attrs.define(eq=False)
+class Streams:
+    """Answers `GET /api/runs/{id}/stream`, and hands everything else on to `rest`.
+
+    `find` gives the run of an id, None when there is none. `close` ends the streams that are open and all that come.
+    """
+
+    _rest: App
+    _find: Callable[[str], Followed | None]
+    _open: int = 0
+    _closing: trio.Event = attrs.field(factory=trio.Event)
+
+    def close(self) -> None:
+        """End all streams, in good order: their clients see the end of an answer, not a broken connection."""
+        self._closing.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or not is_stream(scope["path"]):
+            await self._rest(scope, receive, send)
+            return
+        problem, run, after = self._examine(scope)
+        if problem is not None or run is None:
+            await answer_early(receive, send, problem or _answer(404, "there is no such run"))
+            return
+        self._open += 1
+        try:
+            await self._stream(run, after, receive, send)
+        finally:
+            self._open -= 1
+
+    def _examine(self, scope: Scope) -> tuple[Answer | None, Followed | None, int]:
+        """What is wrong with a request; else the run and after which of its events the client wants to go on."""
+        if scope["method"] != "GET":
+            return _answer(405, "Method Not Allowed", (b"allow", b"GET")), None, 0
+        run = self._find(scope["path"][len(_PREFIX) : -len(_SUFFIX)])
+        if run is None:
+            return _answer(404, "there is no such run"), None, 0
+        after = _last_event_id(scope)
+        if after is None:
+            return _answer(422, "Last-Event-ID: must be the id of an event of this stream"), None, 0
+        if self._closing.is_set():
+            return _answer(503, "the gateway is stopping", _RETRY_AFTER), None, 0
+        if self._open >= MAX_STREAMS:
+            return _answer(503, f"there are {MAX_STREAMS} streams already, close one", _RETRY_AFTER), None, 0
+        return None, run, after
+
+    async def _stream(self, run: Followed, after: int, receive: Receive, send: Send) -> None:
+        """All events of a run to one client. Ends with the run, with the client, or with `close`; cancelled, the answer stays open."""
+        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+        async with trio.open_nursery() as nursery:
+            told, hear = trio.open_memory_channel[Told](0)
+            nursery.start_soon(_until_left, receive, nursery.cancel_scope)
+            nursery.start_soon(self._until_closed, nursery.cancel_scope)
+            nursery.start_soon(_listen, run, after, told)
+            await _tell(hear, send)
+            nursery.cancel_scope.cancel()
+        # Also to a client that has left: the access log has its line by it.
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _until_closed(self, scope: trio.CancelScope) -> None:
+        await self._closing.wait()
+        scope.cancel()
+
+
+async def _until_left(receive: Receive, scope: trio.CancelScope) -> None:
+    """Cancel `scope` when the client has left. Hypercorn hands messages over through a queue that has to be emptied."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+async def _listen(run: Followed, after: int, told: trio.MemorySendChannel[Told]) -> None:
+    """Hands over one event at a time: a client that does not read holds up nobody but itself, and the run keeps its events anyway."""
+    async with told:
+        async for event in run.events(after):
+            await told.send(event)
+
+
+async def _tell(hear: trio.MemoryReceiveChannel[Told], send: Send) -> None:
+    """The only writer of its answer. Ends with the events."""
+    await send(_chunk(b"retry: %d\n\n" % _RETRY_MILLISECONDS))
+    async with hear:
+        while True:
+            event: Told | None = None
+            with trio.move_on_after(HEARTBEAT_SECONDS) as patience:
+                try:
+                    event = await hear.receive()
+                except trio.EndOfChannel:
+                    return
+            if event is not None:
+                await send(_chunk(event_bytes(event)))
+            elif patience.cancelled_caught:
+                await send(_chunk(_HEARTBEAT))
+
+
+def _chunk(body: bytes) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+def _last_event_id(scope: Scope) -> int | None:
+    """After which event the client goes on: 0 from the beginning, None when that cannot be read."""
+    for name, value in scope["headers"]:
+        if name == b"last-event-id":
+            written = cast(bytes, value).strip()
+            if not written:
+                return 0
+            return int(written) if written.isdigit() and len(written) <= _LONGEST_ID_DIGITS else None
+    return 0
+
+
+_RETRY_AFTER: Final = (b"retry-after", b"%d" % RETRY_AFTER_SECONDS)
+
+
+def _answer(status: int, text: str, *headers: tuple[bytes, bytes]) -> Answer:
+    return Answer(status, error_body(text), headers)
