@@ -79,6 +79,7 @@ class Host:
     _bridges: int = 0
     _members: dict[str, dict[str, Line]] = attrs.field(factory=dict[str, dict[str, Line]])
     _linked: dict[str, str] = attrs.field(factory=dict[str, str])
+    _names: dict[str, str] = attrs.field(factory=dict[str, str])
 
     # time
 
@@ -111,6 +112,10 @@ class Host:
             name = f"{name}-{self.seed + self._channels:08x}"
         self._linked[unique_id] = self._linked[linked.unique_id] if linked is not None else unique_id
         return Line(unique_id, name, number, exten, connected)
+
+    def name(self, number: str, name: str) -> None:
+        """From now on channels call this number by this name."""
+        self._names[number] = name
 
     def local_pair(self, target: str, context: str, *, linked: Line) -> tuple[Line, Line]:
         """Create the two ends of a Local channel to `target`; `;2` is created right after `;1`."""
@@ -158,16 +163,22 @@ class Host:
         began_seconds: float,
         trunk: str | None = None,
         status: str = "",
+        received_seconds: float | None = None,
     ) -> None:
-        """Post hangup. Internal legs (call type 2) have no line and no StartTime."""
+        """Post hangup. Internal legs (call type 2) have no line and no StartTime.
+
+        `received_seconds`: when the DateReceived of a customer's channel has moved on from its begin, with a ring step or a transfer; such
+        a channel has its StartTime whatever the call type.
+        """
         began = self.local_time(began_seconds)
+        has_start = call_type != 2 or received_seconds is not None
         fields: dict[str, Any] = {
             "Phone": phone,
             "Extensions": list(extensions) or [""],
             "CallType": call_type,
             "CallStatus": status or ("2" if answered else "0"),
-            "DateReceived": began,
-            "StartTime": "" if call_type == 2 else began,
+            "DateReceived": began if received_seconds is None else self.local_time(received_seconds),
+            "StartTime": began if has_start else "",
             "EndTime": self.local_time(),
         }
         if trunk is not None:
@@ -198,17 +209,24 @@ class Host:
         """Let a channel enter a bridge."""
         self._members[bridge_id][line.unique_id] = line
         line.bridge_id = bridge_id
-        self.post("bridge", line.unique_id, self._channel_fields(line) | {"Exten": line.exten, "BridgeUniqueid": bridge_id})
+        fields = self._channel_fields(line) | {"Exten": line.exten, "BridgeUniqueid": bridge_id}
+        if fields["CallerIDName"] == UNKNOWN:
+            fields["CallerIDName"] = ""
+        self.post("bridge", line.unique_id, fields)
 
-    def leave(self, line: Line) -> None:
-        """Let a channel leave its bridge; the last one destroys it."""
+    def leave(self, line: Line, *, destroys: bool = True) -> None:
+        """Let a channel leave its bridge; the last one destroys it, unless somebody does it later (`destroy`)."""
         bridge_id, line.bridge_id = line.bridge_id, ""
         members = self._members[bridge_id]
         members.pop(line.unique_id, None)
         fields = self._channel_fields(line) | {"BridgeUniqueid": bridge_id, "BridgeNumChannels": str(len(members))}
         self.post("bridge_leave", line.unique_id, fields)
-        if not members:
-            self.post("bridge_destroy", "", _bridge_fields(bridge_id))
+        if not members and destroys:
+            self.destroy(bridge_id)
+
+    def destroy(self, bridge_id: str) -> None:
+        """Destroy a bridge that all have left."""
+        self.post("bridge_destroy", "", _bridge_fields(bridge_id))
 
     def members(self, bridge_id: str) -> list[Line]:
         """Who is in a bridge, in the order of entering."""
@@ -218,9 +236,9 @@ class Host:
         return {
             "Channel": line.channel,
             "CallerIDNum": line.number or UNKNOWN,
-            "CallerIDName": UNKNOWN,
+            "CallerIDName": self._names.get(line.number, UNKNOWN),
             "ConnectedLineNum": line.connected or UNKNOWN,
-            "ConnectedLineName": UNKNOWN,
+            "ConnectedLineName": self._names.get(line.connected, UNKNOWN),
         }
 
 
