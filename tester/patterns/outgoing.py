@@ -1,7 +1,299 @@
-"""Calls that an extension makes to the outside: 1-1 … 1-11."""
+"""Calls that an extension makes to the outside: 1-1 … 1-11.
 
-from typing import Final
+What happens stands above what it comes to: the seconds of the one give the length in the other.
+"""
 
-from tester.patterns.pattern import Pattern
+from typing import Final as Constant
 
-OUTGOING: Final[tuple[Pattern, ...]] = ()
+from tester.host import Host
+from tester.patterns.outgoing_steps import Click, click_in_crm, forbidden, leak_flag, name_nobody, next_line
+from tester.patterns.pattern import Cast, Ending, Final, Pattern
+from tester.patterns.roles import BACKUP_LINE, FORBIDDEN_PHONE, LINE, MANAGER, PHONE, SECOND
+from tester.pbx import Talk, connect, fail, outgoing
+
+_ANSWER_SECONDS = 8
+_CALL = (PHONE, MANAGER, LINE)
+_TRANSFER = (PHONE, MANAGER, SECOND, LINE)
+
+
+def _dialled(host: Host, cast: Cast) -> Talk:
+    return outgoing(host, cast[MANAGER], cast[PHONE], cast[LINE])
+
+
+def _talking(host: Host, cast: Cast, *, talk_seconds: float) -> Talk:
+    talk = _dialled(host, cast)
+    host.wait(_ANSWER_SECONDS)
+    connect(talk)
+    host.wait(talk_seconds)
+    return talk
+
+
+def _with_manager(cast: Cast, seconds: int | None, *, is_from_crm: bool = False) -> tuple[Final, ...]:
+    return (
+        Final(
+            ending=Ending.ANSWERED,
+            left=cast.customer(cast[PHONE]),
+            right=cast.shown(cast[MANAGER]),
+            seconds=seconds,
+            is_from_crm=is_from_crm,
+        ),
+    )
+
+
+def _with_second(cast: Cast, seconds: int | None) -> tuple[Final, ...]:
+    first, second = cast.shown(cast[MANAGER]), cast.shown(cast[SECOND])
+    return (Final(ending=Ending.ANSWERED, left=cast.customer(cast[PHONE]), right=second, seconds=seconds, transfers=f"{first} → {second}"),)
+
+
+def _not_reached(cast: Cast) -> tuple[Final, ...]:
+    return (Final(ending=Ending.MISSED, left=cast.shown(cast[MANAGER]), right=cast.customer(cast[PHONE])),)
+
+
+def _answered(host: Host, cast: Cast) -> None:
+    _talking(host, cast, talk_seconds=15).end()
+
+
+def _answered_finals(cast: Cast) -> tuple[Final, ...]:
+    return _with_manager(cast, 23)
+
+
+def _clicked(host: Host, cast: Cast) -> None:
+    click_in_crm(host, cast[MANAGER], cast[PHONE], cast[LINE], Click(pickup_seconds=5, answer_seconds=6, talk_seconds=14))
+    name_nobody(host)
+
+
+def _clicked_finals(cast: Cast) -> tuple[Final, ...]:
+    return _with_manager(cast, 20, is_from_crm=True)
+
+
+def _declined(host: Host, cast: Cast) -> None:
+    talk = _talking(host, cast, talk_seconds=10)
+    talk.attend(cast[SECOND], accepted=False)
+    host.wait(8)
+    talk.end()
+
+
+def _declined_finals(cast: Cast) -> tuple[Final, ...]:
+    return _with_manager(cast, 33)
+
+
+def _accepted(host: Host, cast: Cast) -> None:
+    talk = _talking(host, cast, talk_seconds=10)
+    talk.attend(cast[SECOND], accepted=True)
+    host.wait(12)
+    talk.end(hangup=False)
+    name_nobody(host)
+    leak_flag(host, since=next(index for index, one in enumerate(host.posted) if one.kind == "hangup"))
+
+
+def _accepted_finals(cast: Cast) -> tuple[Final, ...]:
+    return _with_second(cast, None)
+
+
+def _absent(host: Host, cast: Cast) -> None:
+    talk = _talking(host, cast, talk_seconds=10)
+    talk.attend(cast[SECOND], accepted=False, picked_up=False)
+    host.wait(8)
+    talk.end()
+
+
+def _absent_finals(cast: Cast) -> tuple[Final, ...]:
+    return _with_manager(cast, 29)
+
+
+def _blind(host: Host, cast: Cast) -> None:
+    talk = _talking(host, cast, talk_seconds=12)
+    talk.blind(cast[SECOND], answered=True)
+    host.wait(12)
+    talk.end()
+
+
+def _blind_finals(cast: Cast) -> tuple[Final, ...]:
+    return _with_second(cast, 37)
+
+
+def _blind_not_answered(host: Host, cast: Cast) -> None:
+    talk = _talking(host, cast, talk_seconds=12)
+    talk.blind(cast[SECOND], answered=False)
+    host.wait(20)
+    talk.end()
+
+
+def _blind_not_answered_finals(cast: Cast) -> tuple[Final, ...]:
+    return _with_manager(cast, 45)
+
+
+def _not_answered(host: Host, cast: Cast) -> None:
+    talk = _dialled(host, cast)
+    host.wait(24)
+    fail(talk)
+
+
+def _backup_line(host: Host, cast: Cast) -> None:
+    talk = _dialled(host, cast)
+    host.wait(1)
+    next_line(talk, cast[BACKUP_LINE])
+    host.wait(_ANSWER_SECONDS)
+    connect(talk)
+    host.wait(15)
+    talk.end()
+    name_nobody(host)
+
+
+def _backup_line_finals(cast: Cast) -> tuple[Final, ...]:
+    return _with_manager(cast, 23)
+
+
+def _no_line(host: Host, cast: Cast) -> None:
+    talk = _dialled(host, cast)
+    host.wait(1)
+    fail(talk)
+    name_nobody(host)
+
+
+def _forbidden(host: Host, cast: Cast) -> None:
+    forbidden(host, cast[MANAGER], cast[FORBIDDEN_PHONE], cast[LINE])
+
+
+def _forbidden_finals(cast: Cast) -> tuple[Final, ...]:
+    return (Final(ending=Ending.MISSED, left=cast.shown(cast[MANAGER]), right=cast.customer(cast[FORBIDDEN_PHONE])),)
+
+
+OUTGOING: Constant[tuple[Pattern, ...]] = (
+    Pattern(
+        key="1-1",
+        title={"ru": "Исходящий, абонент ответил", "en": "Outgoing, answered"},
+        description={
+            "ru": "Менеджер набирает внешний номер, абонент отвечает, они говорят. В чате «Завершен» с менеджером и длительностью.",
+            "en": "A manager dials an outside number, the customer answers, they talk. The chat shows “Ended” with manager and length.",
+        },
+        roles=_CALL,
+        perform=_answered,
+        finals=_answered_finals,
+    ),
+    Pattern(
+        key="1-2",
+        title={"ru": "Исходящий из CRM, абонент ответил", "en": "Outgoing from a CRM, answered"},
+        description={
+            "ru": "Звонок начат кнопкой в CRM: сначала трубку снимает менеджер, потом набирается абонент и отвечает. В чате «Завершен»"
+            " и строка «🔗 из CRM».",
+            "en": "A click in a CRM: the manager picks up first, then the customer is dialled and answers. The chat shows “Ended” and"
+            " the line “🔗 from CRM”.",
+        },
+        roles=_CALL,
+        perform=_clicked,
+        finals=_clicked_finals,
+    ),
+    Pattern(
+        key="1-3",
+        title={"ru": "Исходящий, перевод с запросом, коллега отказался", "en": "Outgoing, attended transfer, the colleague declines"},
+        description={
+            "ru": "Менеджер дозвонился и советуется с коллегой; тот не берёт звонок, разговор возвращается к менеджеру. В чате один"
+            " «Завершен» с первым менеджером, без строки перевода.",
+            "en": "The manager reaches the customer and asks a colleague, who declines; the talk returns to the manager. The chat shows one"
+            " “Ended” with the first manager and no transfer.",
+        },
+        roles=_TRANSFER,
+        perform=_declined,
+        finals=_declined_finals,
+    ),
+    Pattern(
+        key="1-4",
+        title={"ru": "Исходящий, перевод с запросом, коллега принял", "en": "Outgoing, attended transfer, accepted"},
+        description={
+            "ru": "Менеджер дозвонился и после запроса передаёт абонента коллеге. Отбой приходит уже при передаче, последнего нет: конец"
+            " звонка виден по выходу из разговора. В чате «Завершен» со вторым менеджером и «🔀».",
+            "en": "The manager reaches the customer and hands him over to a colleague after asking. The only hangup comes at the transfer:"
+            " the end shows by leaving the bridge. The chat shows “Ended” with the second manager and “🔀”.",
+        },
+        roles=_TRANSFER,
+        perform=_accepted,
+        finals=_accepted_finals,
+    ),
+    Pattern(
+        key="1-5",
+        title={"ru": "Исходящий, перевод с запросом, коллега не ответил", "en": "Outgoing, attended transfer, the colleague is away"},
+        description={
+            "ru": "Менеджер дозвонился и звонит коллеге, тот не снимает трубку; разговор продолжает менеджер. В чате один «Завершен» с"
+            " первым менеджером, без строки перевода.",
+            "en": "The manager reaches the customer and calls a colleague, who does not pick up; the manager goes on. The chat shows one"
+            " “Ended” with the first manager and no transfer.",
+        },
+        roles=_TRANSFER,
+        perform=_absent,
+        finals=_absent_finals,
+    ),
+    Pattern(
+        key="1-6",
+        title={"ru": "Исходящий, перевод без запроса, коллега ответил", "en": "Outgoing, blind transfer, answered"},
+        description={
+            "ru": "Менеджер дозвонился и сразу передаёт абонента коллеге, тот отвечает. Приходят два отбоя; в чате один «Завершен» со"
+            " вторым менеджером и «🔀».",
+            "en": "The manager reaches the customer and hands him over at once; the colleague answers. Two hangups come; the chat shows one"
+            " “Ended” with the second manager and “🔀”.",
+        },
+        roles=_TRANSFER,
+        perform=_blind,
+        finals=_blind_finals,
+    ),
+    Pattern(
+        key="1-7",
+        title={"ru": "Исходящий, перевод без запроса, коллега не ответил", "en": "Outgoing, blind transfer, not answered"},
+        description={
+            "ru": "Менеджер поговорил и передал абонента коллеге, тот не ответил. Разговор был, поэтому в чате «Завершен» с первым"
+            " менеджером, без строки перевода.",
+            "en": "The manager talks and hands the customer over; the colleague does not answer. There was a talk, so the chat shows"
+            " “Ended” with the first manager and no transfer.",
+        },
+        roles=_TRANSFER,
+        perform=_blind_not_answered,
+        finals=_blind_not_answered_finals,
+    ),
+    Pattern(
+        key="1-8",
+        title={"ru": "Исходящий, абонент не ответил", "en": "Outgoing, not answered"},
+        description={
+            "ru": "Менеджер набирает внешний номер, никто не отвечает. В чате «Не отвечен» от менеджера к абоненту.",
+            "en": "A manager dials an outside number, nobody answers. The chat shows “Not answered” from the manager to the customer.",
+        },
+        roles=_CALL,
+        perform=_not_answered,
+        finals=_not_reached,
+    ),
+    Pattern(
+        key="1-9",
+        title={"ru": "Исходящий, линия занята, ответ через резервную", "en": "Outgoing, line busy, answered on the backup line"},
+        description={
+            "ru": "Первая линия занята, тот же звонок уходит через резервную, абонент отвечает. В чате одно сообщение, «Завершен»,"
+            " с резервной линией.",
+            "en": "The first line is busy, the same call goes out on the backup line and is answered. The chat shows one message, “Ended”,"
+            " with the backup line.",
+        },
+        roles=(PHONE, MANAGER, LINE, BACKUP_LINE),
+        perform=_backup_line,
+        finals=_backup_line_finals,
+    ),
+    Pattern(
+        key="1-10",
+        title={"ru": "Исходящий, линия занята, резервной нет", "en": "Outgoing, line busy, no backup line"},
+        description={
+            "ru": "Линия занята, резервной нет, звонок тут же обрывается. В чате «Не отвечен» от менеджера к абоненту.",
+            "en": "The line is busy and there is no other, the call ends at once. The chat shows “Not answered” from the manager to the"
+            " customer.",
+        },
+        roles=_CALL,
+        perform=_no_line,
+        finals=_not_reached,
+    ),
+    Pattern(
+        key="1-11",
+        title={"ru": "Исходящий, направление запрещено", "en": "Outgoing, forbidden direction"},
+        description={
+            "ru": "Менеджер набирает номер, на который звонить нельзя; приходит только отбой. В чате сразу «Не отвечен» с этим номером.",
+            "en": "A manager dials a number that must not be called; only a hangup comes. The chat shows “Not answered” with that number.",
+        },
+        roles=(FORBIDDEN_PHONE, MANAGER, LINE),
+        perform=_forbidden,
+        finals=_forbidden_finals,
+    ),
+)
