@@ -13,8 +13,8 @@ def call_department(
     """A colleague calls a department; the first of its members answers, or nobody does (`talk_seconds` None).
 
     The channel dies in the incoming context: the hangup has CallType 0, an extension as Phone, no line, and no StartTime. Where nobody
-    answered it is the only webhook, as in any internal call, and names nobody, as with any group. The listener of hosts that send such calls
-    marks them as started by a CRM.
+    answered it is the only webhook, as in any internal call, and names nobody, as with any group. Hosts that send such calls were seen to
+    mark them as started by a CRM.
     """
     began = host.now_seconds
     host.act(ActKind.CALL, caller, department)
