@@ -74,11 +74,14 @@ class Talk:
         self.holder, self.answered = telephone, True
         self.first = self.first or extension
 
-    def ring_mobile(self, mobile: str, *backup_trunks: str) -> MobileLeg:
-        """A manager's mobile is rung inside the call: a Local pair, and a trunk leg on each line; all but the last are taken."""
+    def ring_mobile(self, mobile: str, *backup_trunks: str, called: str = "") -> MobileLeg:
+        """A manager's mobile is rung inside the call: a Local pair, and a trunk leg on each line; all but the last are taken.
+
+        `called`: the follow-me number that rings it, "" for the line.
+        """
         pair = self._pairs.pop(mobile, None) or mobile_pair(self.host, mobile, self.customer)
         trunks = (self.trunk, *backup_trunks)
-        self.mobile = ring_mobile(self.host, self.customer, self.phone, mobile, trunks=trunks, pair=pair)
+        self.mobile = ring_mobile(self.host, self.customer, self.phone, mobile, trunks=trunks, pair=pair, called=called)
         return self.mobile
 
     def mobile_answers(self, mobile: str, *backup_trunks: str, ring_seconds: float = 3.0) -> None:
@@ -136,7 +139,7 @@ class Talk:
         holder.connected = self.phone
 
     def blind(self, target: str, *, answered: bool, ring_seconds: float = 5.0) -> None:
-        """Blind transfer: both leave, the target rings, and answers or not."""
+        """Blind transfer: both leave, the target rings, and answers or not; it rings on, and may `answer` later."""
         host, holder = self.host, self.holder
         assert holder is not None, "somebody must talk before he can transfer"
         host.act(ActKind.TRANSFER, holder.number, target)
@@ -151,14 +154,12 @@ class Talk:
         if self.call_type == 1:
             host.new_callerid(telephone, _CONTEXT_TRANSFER)
         telephone.exten = ""
+        self._telephones[target] = telephone
         host.wait(ring_seconds)
         self.holder = None
-        self.first = target
+        self.first = self.customer.exten = target
         if answered:
-            host.act(ActKind.ANSWER, self.phone, target)
-            self.customer.connected, self.customer.exten = target, target
-            host.bridge(telephone, self.customer)
-            self.holder = telephone
+            self.answer(target)
 
     def end(self, *, by_customer: bool = True, hangup: bool = True) -> None:
         """The call ends; without `hangup` the host loses the call's own one, or never sends it."""

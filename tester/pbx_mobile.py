@@ -15,6 +15,7 @@ class MobileLeg:
     """The mobile's side of a call. Made by `ring_mobile`; it either gives up or answers, and then leaves.
 
     `one` and `two` are the ends of the Local pair: `one` meets the customer, `two` the mobile. `leg` is the channel on the line tried last.
+    `named`: whom its hangup names once it has talked; a ring group's mobile names nobody.
     """
 
     host: Host
@@ -25,6 +26,7 @@ class MobileLeg:
     two: Line
     leg: Line
     began_seconds: float
+    named: str = ""
 
     def give_up(self) -> None:
         """Nobody took the mobile, or somebody else was quicker."""
@@ -40,7 +42,7 @@ class MobileLeg:
         """The mobile's bridge ends, and then its own hangup comes."""
         for line in (self.leg, self.two) if mobile_first else (self.two, self.leg):
             self.host.leave(line)
-        self._hangup([], answered=True)
+        self._hangup([self.named] if self.named else [], answered=True)
 
     def _hangup(self, extensions: Sequence[str], *, answered: bool) -> None:
         self.host.hangup(
@@ -59,14 +61,29 @@ def mobile_pair(host: Host, mobile: str, customer: Line) -> tuple[Line, Line]:
     return host.local_pair(mobile, _CONTEXT_MOBILE, linked=customer)
 
 
-def ring_mobile(host: Host, customer: Line, phone: str, mobile: str, *, trunks: Sequence[str], pair: tuple[Line, Line]) -> MobileLeg:
-    """Ring a mobile through the lines `trunks`: those before the last are taken and refuse at once. `phone` is who calls it."""
+def ring_mobile(
+    host: Host,
+    customer: Line,
+    phone: str,
+    mobile: str,
+    *,
+    trunks: Sequence[str],
+    pair: tuple[Line, Line],
+    called: str = "",
+    is_announced: bool = True,
+) -> MobileLeg:
+    """Ring a mobile through the lines `trunks`: those before the last are taken and refuse at once.
+
+    `phone` is who calls it, `called` what he has called: a follow-me number, "" for the line. Inside a consultation the pair is not
+    announced.
+    """
     host.act(ActKind.RING, phone, mobile)
     one, two = pair
-    one.number, one.connected, one.exten = trunks[0], phone, trunks[0]
-    two.number, two.connected = phone, trunks[0]
-    host.new_callerid(one, _CONTEXT_MOBILE)
-    host.new_callerid(two, _CONTEXT_MOBILE)
+    one.number = one.exten = two.connected = called or trunks[0]
+    two.number = one.connected = phone
+    if is_announced:
+        host.new_callerid(one, _CONTEXT_MOBILE)
+        host.new_callerid(two, _CONTEXT_MOBILE)
     one.exten = ""
     legs = [_try_line(host, customer, phone, mobile, two, trunk) for trunk in trunks]
     return MobileLeg(host, phone, mobile, trunks[-1], one, two, legs[-1], host.now_seconds)
