@@ -18,6 +18,7 @@ def call_department(
     """
     began = host.now_seconds
     host.act(ActKind.CALL, caller, department)
+    host.name(caller, caller)
     calling = host.channel(f"SIP/{caller}", caller, exten=department)
     for member in members:
         host.act(ActKind.RING, caller, member)

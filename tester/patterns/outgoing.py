@@ -6,7 +6,7 @@ What happens stands above what it comes to: the seconds of the one give the leng
 from typing import Final as Constant
 
 from tester.host import Host
-from tester.patterns.outgoing_steps import Click, click_in_crm, forbidden, leak_flag, name_nobody, next_line
+from tester.patterns.outgoing_steps import Click, click_in_crm, forbidden, leak_flag, line_busy, name_nobody, next_line
 from tester.patterns.pattern import Cast, Ending, Final, Pattern
 from tester.patterns.roles import BACKUP_LINE, FORBIDDEN_PHONE, LINE, MANAGER, PHONE, SECOND
 from tester.pbx import Talk, connect, fail, outgoing
@@ -68,18 +68,18 @@ def _clicked_finals(cast: Cast) -> tuple[Final, ...]:
 
 def _declined(host: Host, cast: Cast) -> None:
     talk = _talking(host, cast, talk_seconds=10)
-    talk.attend(cast[SECOND], accepted=False)
+    talk.attend(cast[SECOND], accepted=False, ring_seconds=5, word_seconds=6)
     host.wait(8)
     talk.end()
 
 
 def _declined_finals(cast: Cast) -> tuple[Final, ...]:
-    return _with_manager(cast, 33)
+    return _with_manager(cast, 37)
 
 
 def _accepted(host: Host, cast: Cast) -> None:
     talk = _talking(host, cast, talk_seconds=10)
-    talk.attend(cast[SECOND], accepted=True)
+    talk.attend(cast[SECOND], accepted=True, ring_seconds=5, word_seconds=6)
     host.wait(12)
     talk.end(hangup=False)
     name_nobody(host)
@@ -92,35 +92,34 @@ def _accepted_finals(cast: Cast) -> tuple[Final, ...]:
 
 def _absent(host: Host, cast: Cast) -> None:
     talk = _talking(host, cast, talk_seconds=10)
-    talk.attend(cast[SECOND], accepted=False, picked_up=False)
+    talk.attend(cast[SECOND], accepted=False, picked_up=False, ring_seconds=24)
     host.wait(8)
     talk.end()
 
 
 def _absent_finals(cast: Cast) -> tuple[Final, ...]:
-    return _with_manager(cast, 29)
+    return _with_manager(cast, 50)
 
 
 def _blind(host: Host, cast: Cast) -> None:
     talk = _talking(host, cast, talk_seconds=12)
-    talk.blind(cast[SECOND], answered=True)
+    talk.blind(cast[SECOND], answered=True, ring_seconds=8)
     host.wait(12)
     talk.end()
 
 
 def _blind_finals(cast: Cast) -> tuple[Final, ...]:
-    return _with_second(cast, 37)
+    return _with_second(cast, 40)
 
 
 def _blind_not_answered(host: Host, cast: Cast) -> None:
     talk = _talking(host, cast, talk_seconds=12)
-    talk.blind(cast[SECOND], answered=False)
-    host.wait(20)
+    talk.blind(cast[SECOND], answered=False, ring_seconds=30)
     talk.end()
 
 
 def _blind_not_answered_finals(cast: Cast) -> tuple[Final, ...]:
-    return _with_manager(cast, 45)
+    return _with_manager(cast, 50)
 
 
 def _not_answered(host: Host, cast: Cast) -> None:
@@ -147,6 +146,7 @@ def _backup_line_finals(cast: Cast) -> tuple[Final, ...]:
 def _no_line(host: Host, cast: Cast) -> None:
     talk = _dialled(host, cast)
     host.wait(1)
+    line_busy(talk)
     fail(talk)
     name_nobody(host)
 
