@@ -45,14 +45,14 @@ class Talk:
     _pairs: dict[str, tuple[Line, Line]] = attrs.field(factory=dict[str, tuple[Line, Line]])
 
     def ring(self, *numbers: str) -> None:
-        """A ring step: who rings now. A mobile among them gets its pair; `ring_mobile` calls it."""
+        """A ring step: who rings now; departments name their people `SIP/151`. A mobile gets its pair, and `ring_mobile` calls it."""
         host = self.host
         if self.rung_seconds is not None:
             self.received_seconds = host.now_seconds
         self.rung_seconds = host.now_seconds
         host.dial(self.customer.unique_id, self.phone, numbers, 0, self.trunk)
         self._telephones.clear()
-        for number in numbers:
+        for number in (each.removeprefix("SIP/") for each in numbers):
             if is_internal(number):
                 host.act(ActKind.RING, self.phone, number)
                 self._telephones[number] = self._telephone(number)

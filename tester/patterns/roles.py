@@ -29,3 +29,10 @@ DEPARTMENT: Final = Role(
 )
 CALLER: Final = Role(key="internal_caller", kind=RoleKind.EXTENSION, title={"ru": "Кто звонит", "en": "Who calls"})
 CALLEE: Final = Role(key="internal_callee", kind=RoleKind.EXTENSION, title={"ru": "Кому звонит", "en": "Who is called"})
+RINGS_FIRST: Final = Role(key="rings_first", kind=RoleKind.EXTENSION, title={"ru": "Звонит первым", "en": "Rings first"})
+MOBILE_LINE: Final = Role(
+    key="backup_line_id",
+    kind=RoleKind.LINE,
+    title={"ru": "Резервная линия (для мобильного)", "en": "Backup line (for the mobile)"},
+    is_optional=True,
+)
