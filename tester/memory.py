@@ -72,6 +72,11 @@ class MemoryStore(MemoryOutbox):
         """Of all events stored."""
         return tuple(self._log)
 
+    @property
+    def events(self) -> Sequence[StoredEvent]:
+        """All events stored, in the order of arrival."""
+        return self._events(self._log)
+
     def is_processed(self, event_id: int) -> bool:
         """`call_events.processed`"""
         return self._log[event_id].processed

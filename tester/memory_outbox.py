@@ -334,6 +334,11 @@ class MemoryOutbox(MemoryCustomers):
     def _dead(self, number: str) -> list[PushKey]:
         return [key for key, row in self._pushes.items() if key.enterprise_number == number and row.state is PushState.DEAD]
 
+    @property
+    def attempts(self) -> Sequence[IntegrationLog]:
+        """Everything that CRMs were told, the oldest first."""
+        return tuple(self._attempts_log)
+
     async def integration_logs(self, enterprise_number: str, *, limit: int) -> Sequence[IntegrationLog]:
         """The newest first."""
         await self._entered()

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -27,7 +27,9 @@ from gateway.settings import BotUpdates
 from telegram_client.api import BotApi
 from telegram_client.http import HttpClient
 from tester.fakes.telegram import FakeMessage, FakeTelegram
+from tester.host import Posted
 from tester.memory import MemoryStore
+from tester.story import tell
 
 NOON = datetime(2025, 10, 1, 9, 0, tzinfo=UTC)
 BOT = "123456:TEST"
@@ -45,7 +47,7 @@ JUNE = EnterpriseConfig(
 
 
 class Claims(Protocol):
-    """The fixture `expected_errors` of tests/conftest.py, as its tests see it."""
+    """The fixture `expected_errors` of `tester.fixtures`, as its tests see it."""
 
     def claim(self, fragment: str) -> list[logging.LogRecord]:
         """Takes out the ERROR records that contain the fragment; there must be one."""
@@ -92,6 +94,11 @@ class House:
     board: type[Board] = Board
     notices: Notices | None = None
     running: Running | None = None
+    opened: datetime = attrs.field(init=False)
+    opened_seconds: float = attrs.field(init=False, factory=trio.current_time)
+
+    def __attrs_post_init__(self) -> None:
+        self.opened = self.clock()
 
     async def configure(self, *enterprises: EnterpriseConfig) -> None:
         await self.store.upsert_enterprises(enterprises)
@@ -197,6 +204,19 @@ class House:
         end = f"2025-10-01 12:{seconds // 60:02}:{seconds % 60:02}"
         return await self.post("hangup", unique_id, CallStatus=status, Extensions=["151"], **times, EndTime=end, **fields)
 
+    async def play(self, script: Iterable[Posted]) -> None:
+        """A whole call (`tester.pbx`, `tester.patterns`): each webhook at its second, counted from now. All are stored on return."""
+        assert self.running is not None
+        began = trio.current_time()
+        for posted in script:
+            await trio.sleep_until(began + posted.at_seconds)
+            event = stored_form(posted.body, posted.kind, at=self.clock())
+            await self.running.journal.submit(event).wait()
+
+    def story(self) -> str:
+        """What happened until now, a line each in the order of time. The fixture `house` shows it with a test that fails."""
+        return tell(store=self.store, telegram=self.telegram, began=self.opened, began_seconds=self.opened_seconds)
+
     def texts(self, chat_id: int = 1001) -> list[str]:
         """First lines of the living messages of a chat."""
         return [message.text.split("\n")[0] for message in self.telegram.living(chat_id)]
@@ -212,9 +232,19 @@ class House:
 def webhook(kind: str, unique_id: str, *, at: datetime, number: str = NUMBER, **fields: Any) -> IncomingEvent:
     """An event of an incoming call on line 0001363, as the front door makes it of a body."""
     body: dict[str, Any] = {"Token": HOST, "UniqueId": unique_id, "Phone": "375290001234", "CallType": 0, "Trunk": "0001363", **fields}
-    text = json.dumps(body, ensure_ascii=False)
+    return stored_form(body, kind, at=at, number=number)
+
+
+def stored_form(body: Mapping[str, Any], kind: str, *, at: datetime, number: str = NUMBER) -> IncomingEvent:
+    """What the front door makes of a body."""
+    text = json.dumps(dict(body), ensure_ascii=False)
     return IncomingEvent(
-        enterprise_number=number, kind=kind, unique_id=unique_id, raw_body=text, body_hash=sha256(text.encode()).digest(), received_at=at
+        enterprise_number=number,
+        kind=kind,
+        unique_id=str(body["UniqueId"]),
+        raw_body=text,
+        body_hash=sha256(text.encode()).digest(),
+        received_at=at,
     )
 
 

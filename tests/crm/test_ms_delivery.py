@@ -13,7 +13,7 @@ from gateway.crm.base import Fault as Whose
 from gateway.crm.base import OutcomeClass, Problem
 from tester.fakes.crm_faults import FaultKind
 from tester.fakes.ms import BUSY, MAINTENANCE
-from tests.conftest import ErrorLog
+from tester.fixtures import ErrorLog
 from tests.crm.moysklad import DIALLED, KEY, RECORDED, TALKED, TOKEN, UNANSWERED, World, moysklad
 from tests.crm.told import MISSED, RUNG, URL
 

@@ -16,7 +16,7 @@ from gateway.crm.own import event_of, own_crm_maker
 from tester.fakes.crm_network import Heard, MemoryNetwork, Reply, serve_on_loopback, speak_http
 from tester.fakes.own_crm import Fault as Planned
 from tester.fakes.own_crm import FaultKind, OwnCrmReceiver, serve_own_crm
-from tests.conftest import ErrorLog
+from tester.fixtures import ErrorLog
 from tests.crm.reports import JUNE, NOON, PUSH, RUNG, TALKED, URL, VECTOR_SECRET
 
 

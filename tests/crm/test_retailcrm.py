@@ -14,7 +14,7 @@ from gateway.crm.owing import synthetic_dial
 from gateway.crm.retailcrm import EVENT_DONE, UPLOAD_DONE
 from gateway.ports import EnterpriseConfig
 from tester.fakes.crm_faults import FaultKind
-from tests.conftest import ErrorLog
+from tester.fixtures import ErrorLog
 from tests.crm.retail import HOST, JUNE, KEY, TALKED, push, retail_house
 from tests.crm.told import MISSED, PHONE, RUNG
 

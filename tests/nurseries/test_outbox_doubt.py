@@ -12,8 +12,8 @@ from gateway.crm.base import CrmKind, Fault, Outcome, OutcomeClass, Problem, may
 from gateway.errors import StoreRejected
 from gateway.ports import Attempt, PushState
 from tester.fakes.crm import HANG, PERMANENT, RETRYABLE, Play, ScriptedCrm
+from tester.fixtures import ErrorLog
 from tester.memory import MemoryStore
-from tests.conftest import ErrorLog
 from tests.nurseries.outboxes import DIAL, HANGUP, PostRoom, open_post_room, report
 
 BROKEN_OFF = Outcome(outcome=OutcomeClass.RETRYABLE, problem=Problem.CONNECTION, fault=Fault.THEIRS, is_ambiguous=True)

@@ -17,7 +17,8 @@ from gateway.errors import SettingsError, StoreUnavailable
 from sql import cluster as places
 from sql.cluster import SOCKET_DIRECTORY_BYTES, Postmaster, is_our_server, locate, read_postmaster
 from sql.embedded import embedded_server
-from tests.conftest import ErrorLog, disposable_name
+from tester.databases import ON_DISK, disposable_name, temporary_root
+from tester.fixtures import ErrorLog
 
 PATIENCE_SECONDS = 30.0
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives its rights away")
@@ -38,8 +39,8 @@ trio.run(main)
 
 @pytest.fixture
 def places_of_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """What root would keep under /var goes into a directory that is removed."""
-    place = Path(tempfile.mkdtemp(prefix=disposable_name(), dir="/tmp"))
+    """What root would keep under /var goes into a directory that is removed. On the disk: memory may be `noexec`, and programs run there."""
+    place = Path(tempfile.mkdtemp(prefix=disposable_name(), dir=ON_DISK))
     place.chmod(0o711)
     monkeypatch.setattr(places, "STATE_ROOT", place / "lib")
     monkeypatch.setattr(places, "CACHE_ROOT", place / "cache")
@@ -50,7 +51,7 @@ def places_of_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def template() -> Iterator[Path]:
     """A data directory with a cluster in it: to copy one is quicker than to make one."""
-    place = Path(tempfile.mkdtemp(prefix=disposable_name(), dir="/tmp"))
+    place = Path(tempfile.mkdtemp(prefix=disposable_name(), dir=temporary_root()))
     place.chmod(0o711)
 
     async def make() -> None:
