@@ -184,6 +184,11 @@ class DiscreetPaths:
         return written if part in self._words or _SHORT_NUMBER.fullmatch(part) or self._is_shown(part) else _HIDDEN
 
 
+def is_loopback_bind(bind: str) -> bool:
+    """Whether only this machine can come in by this address (`127.0.0.1:8025`, `[::1]:8025`, `localhost:8025`)."""
+    return _is_loopback_name(bind.encode())
+
+
 def _values(scope: Scope, wanted: bytes) -> list[bytes]:
     return [cast(bytes, value).strip().lower() for name, value in scope["headers"] if name == wanted]
 

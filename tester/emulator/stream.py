@@ -70,16 +70,26 @@ def is_stream(path: str) -> bool:
 class Streams:
     """Answers `GET /api/runs/{id}/stream`, and hands everything else on to `rest`.
 
-    `find` gives the run of an id, None when there is none. `close` ends the streams that are open and all that come.
+    `find` gives the run of an id, None when there is none.
     """
 
     _rest: App
     _find: Callable[[str], Followed | None]
     _open: int = 0
+    _is_finishing: bool = False
     _closing: trio.Event = attrs.field(factory=trio.Event)
+    _all_ended: trio.Event = attrs.field(factory=trio.Event)
 
-    def close(self) -> None:
-        """End all streams, in good order: their clients see the end of an answer, not a broken connection."""
+    async def finish(self, seconds: float) -> None:
+        """Open no more streams, and wait until those that are open have ended with their runs; after `seconds` the rest is ended.
+
+        In good order: clients see the end of an answer, not a broken connection.
+        """
+        self._is_finishing = True
+        with trio.move_on_after(seconds):
+            while self._open:
+                self._all_ended = trio.Event()
+                await self._all_ended.wait()
         self._closing.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,6 +106,8 @@ class Streams:
             await self._stream(run, after, receive, send)
         finally:
             self._open -= 1
+            if not self._open:
+                self._all_ended.set()
 
     def _examine(self, scope: Scope) -> tuple[Answer | None, Followed | None, int]:
         """What is wrong with a request; else the run and after which of its events the client wants to go on."""
@@ -107,14 +119,14 @@ class Streams:
         after = _last_event_id(scope)
         if after is None:
             return _answer(422, "Last-Event-ID: must be the id of an event of this stream"), None, 0
-        if self._closing.is_set():
+        if self._is_finishing:
             return _answer(503, "the gateway is stopping", _RETRY_AFTER), None, 0
         if self._open >= MAX_STREAMS:
             return _answer(503, f"there are {MAX_STREAMS} streams already, close one", _RETRY_AFTER), None, 0
         return None, run, after
 
     async def _stream(self, run: Followed, after: int, receive: Receive, send: Send) -> None:
-        """All events of a run to one client. Ends with the run, with the client, or with `close`; cancelled, the answer stays open."""
+        """All events of a run to one client. Ends with the run, with the client, or with `finish`; cancelled, the answer stays open."""
         await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
         async with trio.open_nursery() as nursery:
             told, hear = trio.open_memory_channel[Told](0)
