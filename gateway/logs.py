@@ -57,7 +57,9 @@ _SECRETS = (
     (re.compile(r"(?i)(/rest/\d+/)[a-z0-9]+"), rf"\1{_HIDDEN}"),
     (re.compile(r"(?i)(u-on\.ru/)[^/\s\"']+"), rf"\1{_HIDDEN}"),
 )
-_HOST_TOKEN = re.compile(rf"(?i)(\btoken{_BETWEEN}){_NO_VERDICT}[^\s\"'&,;}})]{{4,}}")
+# What is masked already, three stars and at most four characters, says no more than it is meant to say.
+_NO_MASK = r"(?!\*{3}[^\s\"'&,;})*]{0,4}(?:[\s\"'&,;})]|$))"
+_HOST_TOKEN = re.compile(rf"(?i)(\btoken{_BETWEEN}){_NO_VERDICT}{_NO_MASK}[^\s\"'&,;}})]{{4,}}")
 # Without any of this no pattern above matches: one cheap look instead of eight dear ones, as nearly every line is free of secrets.
 _SUSPICIOUS = re.compile(r"key|pass|pwd|secret|token|signature|authorization|/bot|/rest/|://|u-on\.ru|(?::|%3a)[a-z0-9_-]{20}")
 _TRACED = "traced"

@@ -2,7 +2,9 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 import attrs
@@ -17,13 +19,19 @@ HOST_TIMEOUT_SECONDS = 3.0
 REAL_TIME = 1.0
 AS_FAST_AS_POSSIBLE = math.inf
 
+KEPT_CHARACTERS = 2000
+"""What of an answer is kept: a gateway says far less, a page of somebody else far more."""
+
 # What of an unexpected answer is worth a line.
 _SHOWN_CHARACTERS = 200
 
 
 @attrs.frozen(kw_only=True)
 class Delivery:
-    """What became of one webhook. `status` is None when no answer came; `error` is "" exactly when the answer was 200 with an event id."""
+    """What became of one webhook. `status` is None when no answer came; `error` is "" exactly when the answer was 200 with an event id.
+
+    `answer_text` and `answer_headers` (lower case) are what came back, at most `KEPT_CHARACTERS` of the text.
+    """
 
     posted: Posted
     latency_seconds: float
@@ -31,6 +39,8 @@ class Delivery:
     event_id: int | None = None
     duplicate: bool = False
     error: str = ""
+    answer_headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    answer_text: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen
@@ -76,6 +86,17 @@ class Player:
         """
         began = trio.current_time()
         deliveries: list[Delivery] = []
+        async with self.connected() as post:
+            for posted in script:
+                await trio.sleep_until(began + posted.at_seconds / self.speed)
+                delivery = await post(posted)
+                deliveries.append(delivery)
+                on_delivery(delivery)
+        return Report(tuple(deliveries))
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncGenerator[Callable[[Posted], Awaitable[Delivery]]]:
+        """A host's client, open while the block runs: what it gives posts one webhook now and never raises for want of an answer."""
         limits = httpx.Limits(max_keepalive_connections=0) if self.fresh_connections else httpx.Limits()
         # Reading the certificate authorities takes longer than most scripts, and over plain HTTP there is nothing to be verified.
         verify = not self.base_url.lower().startswith("http:")
@@ -83,24 +104,28 @@ class Player:
         async with httpx.AsyncClient(
             base_url=self.base_url, timeout=self.timeout_seconds, limits=limits, transport=self.transport, trust_env=False, verify=verify
         ) as client:
-            for posted in script:
-                await trio.sleep_until(began + posted.at_seconds / self.speed)
-                delivery = await self._post(client, posted)
-                deliveries.append(delivery)
-                on_delivery(delivery)
-        return Report(tuple(deliveries))
+            yield partial(self._post, client)
+
+    def headers(self, posted: Posted) -> Mapping[str, str]:
+        """The headers of ours that go with a webhook."""
+        token = str(posted.body.get("Token", ""))
+        return {"Content-Type": "application/json"} | ({"Token": token} if token else {})
+
+    def url(self, posted: Posted) -> str:
+        """Where a webhook is posted to."""
+        return f"{self.base_url.rstrip('/')}/{posted.kind}"
 
     async def _post(self, client: httpx.AsyncClient, posted: Posted) -> Delivery:
         began = trio.current_time()
-        token = str(posted.body.get("Token", ""))
+        headers = [(name.encode(), value.encode()) for name, value in self.headers(posted).items()]
         try:
             # The total as well: a client's timeout counts anew for every part of an answer.
             with trio.fail_after(self.timeout_seconds):
-                response = await client.post(f"/{posted.kind}", json=dict(posted.body), headers={b"Token": token.encode()} if token else {})
+                response = await client.post(f"/{posted.kind}", json=dict(posted.body), headers=headers)
         except (httpx.TimeoutException, trio.TooSlowError):
             error = f"no answer within {self.timeout_seconds:g} s"
             return Delivery(posted=posted, latency_seconds=trio.current_time() - began, error=error)
-        except httpx.TransportError as exc:
+        except httpx.RequestError as exc:
             error = f"{type(exc).__name__}: {exc}".rstrip(": ")
             return Delivery(posted=posted, latency_seconds=trio.current_time() - began, error=error)
         return _delivery(posted, trio.current_time() - began, response)
@@ -117,6 +142,8 @@ def _delivery(posted: Posted, latency_seconds: float, response: httpx.Response) 
         event_id=event_id if isinstance(event_id, int) else None,
         duplicate=answer.get("duplicate") is True,
         error="" if accepted else f"{response.status_code}: {_reason(answer, response)}",
+        answer_headers=dict(response.headers),
+        answer_text=response.text[:KEPT_CHARACTERS],
     )
 
 
