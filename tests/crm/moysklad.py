@@ -16,10 +16,10 @@ from gateway.crm.http import CrmHttp
 from gateway.crm.limits import Limiters
 from gateway.crm.ms import ms_crm_maker
 from gateway.ports import EnterpriseConfig
-from tester.fakes.crm_network import MemoryNetwork
+from tester.fakes.crm_network import MemoryNetwork, http_over, site_of
 from tester.fakes.ms import FakeMoySklad, MsAccount, MsCall
 from tests.crm import told
-from tests.crm.told import BEGAN, MISSED, RUNG, URL, site_of
+from tests.crm.told import BEGAN, MISSED, RUNG, URL
 
 KEY, TOKEN = "PHONEKEYd03627d59c1948a0f9a6aa1e", "JSONTOKENd03627d59c1948a0f9a6aa1"
 HOST = "api.moysklad.ru"
@@ -81,7 +81,7 @@ async def moysklad(nursery: trio.Nursery, *, changes: Mapping[str, Any] | None =
     account.add_employee("151", last_name="Иванова")
     account.add_employee("152", last_name="Петров")
     network.place(HOST, site_of(fake))
-    async with CrmHttp(network=network) as http:
+    async with http_over(network) as http:
         crm = ms_crm_maker(http, limiters, lambda: BEGAN)(JUNE, table_of(account, **(changes or {})))
         yield World(fake=fake, account=account, http=http, crm=crm, limiters=limiters)
     nursery.cancel_scope.cancel()

@@ -18,8 +18,8 @@ from gateway.crm.limits import Limiters
 from gateway.errors import StoreUnavailable
 from gateway.ports import EnterpriseConfig
 from tester.fakes.bitrix24 import B24App, B24Call, FakeBitrix24
-from tester.fakes.crm_network import MemoryNetwork
-from tests.crm.told import BEGAN, MISSED, RUNG, TALKED, URL, site_of
+from tester.fakes.crm_network import MemoryNetwork, http_over, site_of
+from tests.crm.told import BEGAN, MISSED, RUNG, TALKED, URL
 
 HOST, OAUTH_HOST = "portal.bitrix24.by", "oauth.bitrix.info"
 CODE = "HUSHk3yofaw3bh00"
@@ -124,7 +124,7 @@ async def bitrix24(
         door = {"portal_domain": HOST, "client_id": app.client_id, "client_secret": app.client_secret, "refresh_token": app.refresh_token}
         table.update(door)
     table.update(changes or {})
-    async with CrmHttp(network=network) as http:
+    async with http_over(network) as http:
         crm = bitrix24_maker(http, limiters, store, clock)(JUNE, table)
         yield World(fake=fake, http=http, limiters=limiters, store=store, table=table, crm=crm, app=app)
     nursery.cancel_scope.cancel()

@@ -13,10 +13,10 @@ from gateway.crm.http import CrmHttp
 from gateway.crm.limits import Limiters
 from gateway.crm.retailcrm import retailcrm_maker
 from gateway.ports import EnterpriseConfig
-from tester.fakes.crm_network import MemoryNetwork
+from tester.fakes.crm_network import MemoryNetwork, http_over, site_of
 from tester.fakes.retailcrm import FakeRetailCrm
 from tests.crm import told
-from tests.crm.told import BEGAN, URL, site_of
+from tests.crm.told import BEGAN, URL
 
 KEY = "0123456789abcdefKEYofRETAILCRM00"
 HOST = "store.retailcrm.test"
@@ -54,7 +54,7 @@ async def retail_house(nursery: trio.Nursery, **how: Any) -> AsyncGenerator[Hous
     network = MemoryNetwork(nursery)
     network.place(HOST, site_of(fake))
     network.place("nobody.retailcrm.test", site_of(fake))
-    async with CrmHttp(network=network) as http:
+    async with http_over(network) as http:
         yield House(fake, http)
     nursery.cancel_scope.cancel()
 

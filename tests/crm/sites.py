@@ -8,7 +8,7 @@ import trio
 
 from gateway.crm.http import CrmHttp, CrmTrouble, HttpRequest
 from gateway.crm.targets import Target
-from tester.fakes.crm_network import Heard, MemoryNetwork, Reply, Site, speak_http
+from tester.fakes.crm_network import Heard, MemoryNetwork, Reply, Site, http_over, speak_http
 
 TARGET = Target.of("https://crm.example/calls")
 ASK = HttpRequest(method="GET", target=TARGET)
@@ -53,7 +53,7 @@ async def client(
     network = MemoryNetwork(nursery)
     if site is not None:
         network.place("crm.example", site)
-    async with CrmHttp(network=network, allow_private_targets=allow_private_targets) as http:
+    async with http_over(network, allow_private_targets=allow_private_targets) as http:
         yield network, http
     assert network.open_connections == 0
     nursery.cancel_scope.cancel()

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from gateway.crm.base import CrmAdapter, Fault, OutcomeClass, Problem
 from gateway.crm.http import CrmHttp
 from gateway.crm.own import event_of, own_crm_maker
-from tester.fakes.crm_network import Heard, MemoryNetwork, Reply, serve_on_loopback, speak_http
+from tester.fakes.crm_network import Heard, MemoryNetwork, Reply, http_over, serve_on_loopback, speak_http
 from tester.fakes.own_crm import Fault as Planned
 from tester.fakes.own_crm import FaultKind, OwnCrmReceiver, serve_own_crm
 from tester.fixtures import ErrorLog
@@ -29,7 +29,7 @@ async def memory_crm(nursery: trio.Nursery, secret: str = VECTOR_SECRET) -> Asyn
 
     receiver, network = OwnCrmReceiver(secret, clock=clock), MemoryNetwork(nursery)
     network.place("crm.example", receiver.site)
-    async with CrmHttp(network=network) as http:
+    async with http_over(network) as http:
         yield receiver, own_crm_maker(http, clock)(JUNE, {"enabled": True, "url": URL, "secret": secret})
     nursery.cancel_scope.cancel()
 
@@ -82,7 +82,7 @@ async def test_a_receiver_that_echoes_the_request_gives_nothing_away_to_the_log(
 
     network = MemoryNetwork(nursery)
     network.place("crm.example", partial(speak_http, echo))
-    async with CrmHttp(network=network) as http:
+    async with http_over(network) as http:
         crm = own_crm_maker(http, lambda: NOON)(JUNE, {"url": URL, "secret": VECTOR_SECRET})
         outcome = await crm.push(RUNG, push_id=PUSH, memory={})
     nursery.cancel_scope.cancel()
@@ -94,7 +94,7 @@ async def test_a_receiver_that_echoes_the_request_gives_nothing_away_to_the_log(
 async def test_a_wrong_secret_is_told_as_such(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     receiver, network = OwnCrmReceiver(VECTOR_SECRET, clock=lambda: NOON), MemoryNetwork(nursery)
     network.place("crm.example", receiver.site)
-    async with CrmHttp(network=network) as http:
+    async with http_over(network) as http:
         crm = own_crm_maker(http, lambda: NOON)(JUNE, {"url": URL, "secret": "another secret of 24 letters"})
         outcome = await crm.push(RUNG, push_id=PUSH, memory={})
     nursery.cancel_scope.cancel()
@@ -106,7 +106,7 @@ async def test_a_wrong_secret_is_told_as_such(nursery: trio.Nursery, autojump_cl
 async def test_a_gateway_with_a_wrong_clock_is_refused(nursery: trio.Nursery, autojump_clock: MockClock, minutes: int) -> None:
     receiver, network = OwnCrmReceiver(VECTOR_SECRET, clock=lambda: NOON), MemoryNetwork(nursery)
     network.place("crm.example", receiver.site)
-    async with CrmHttp(network=network) as http:
+    async with http_over(network) as http:
         crm = own_crm_maker(http, lambda: NOON + timedelta(minutes=minutes))(JUNE, {"url": URL, "secret": VECTOR_SECRET})
         assert (await crm.push(RUNG, push_id=PUSH, memory={})).problem is Problem.REJECTED
     nursery.cancel_scope.cancel()
@@ -120,7 +120,7 @@ async def test_nobody_can_be_looked_up_or_noticed_there(nursery: trio.Nursery, a
 
 
 async def test_plain_http_is_refused_at_the_push(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    async with CrmHttp(network=MemoryNetwork(nursery)) as http:
+    async with http_over(MemoryNetwork(nursery)) as http:
         crm = own_crm_maker(http, lambda: NOON)(JUNE, {"url": "http://crm.example/", "secret": VECTOR_SECRET})
         outcome = await crm.push(RUNG, push_id=PUSH, memory={})
     assert (outcome.outcome, outcome.problem, outcome.is_ambiguous) == (OutcomeClass.PERMANENT, Problem.TARGET_REFUSED, False)
@@ -132,7 +132,7 @@ async def test_a_mistake_inside_is_an_outcome_and_a_line_in_the_log(
     def broken_clock() -> datetime:
         raise RuntimeError("HUSH")
 
-    async with CrmHttp(network=MemoryNetwork(nursery)) as http:
+    async with http_over(MemoryNetwork(nursery)) as http:
         outcome = await own_crm_maker(http, broken_clock)(JUNE, {"url": URL, "secret": VECTOR_SECRET}).push(RUNG, push_id=PUSH, memory={})
     assert (outcome.problem, outcome.reason) == (Problem.INTERNAL, "a mistake in the gateway (RuntimeError)")
     (record,) = expected_errors.claim("failed inside: RuntimeError")

@@ -1,15 +1,11 @@
-"""One call as the vendors' adapters are told of it, in all its kinds; the enterprise it belongs to; and the way to a fake."""
+"""One call as the vendors' adapters are told of it, in all its kinds."""
 
 from datetime import UTC, datetime, timedelta
 
 import attrs
-import trio
 
 from gateway.calls.parties import Direction
 from gateway.calls.report import CallReport, ReportKind
-from tester.fakes.crm_network import Heard, Reply, Site, speak_http
-from tester.fakes.crm_server import CrmServer
-from tester.fakes.crm_wire import Cut
 
 PHONE = "375290001234"
 URL = "https://gateway.example/recordings/file/1"
@@ -39,19 +35,3 @@ TALKED = attrs.evolve(
     waiting_seconds=7,
     answered=True,
 )
-
-
-def site_of(fake: CrmServer) -> Site:
-    """The fake as what lives at an address."""
-
-    async def handle(heard: Heard) -> Reply:
-        target = f"{heard.path}?{heard.query}" if heard.query else heard.path
-        response = await fake.answer(fake.request(heard.method, target, list(heard.headers.items()), heard.body))
-        if response.cut is not Cut.NOTHING:
-            return Reply(sends_nothing=True)
-        return Reply(status=response.status, headers=tuple(response.all_headers), body=response.body)
-
-    async def site(stream: trio.abc.Stream) -> None:
-        await speak_http(handle, stream)
-
-    return site

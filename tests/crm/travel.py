@@ -15,10 +15,10 @@ from gateway.crm.http import CrmHttp
 from gateway.crm.limits import Limiters
 from gateway.crm.uon import uon_crm_maker
 from gateway.ports import EnterpriseConfig
-from tester.fakes.crm_network import MemoryNetwork
+from tester.fakes.crm_network import MemoryNetwork, http_over, site_of
 from tester.fakes.uon import FakeUon
 from tests.crm import told
-from tests.crm.told import BEGAN, RUNG, URL, site_of
+from tests.crm.told import BEGAN, RUNG, URL
 
 KEY = "KeyOfUon0001HUSH"
 HOST = "api.u-on.test"
@@ -69,7 +69,7 @@ async def open_travel(nursery: trio.Nursery, **how: Any) -> AsyncGenerator[Trave
     network = MemoryNetwork(nursery)
     network.place(HOST, site_of(fake))
     try:
-        async with CrmHttp(network=network) as http:
+        async with http_over(network) as http:
             yield Travel(fake, http, network)
     finally:
         nursery.cancel_scope.cancel()

@@ -39,7 +39,7 @@ trio.run(main)
 
 @pytest.fixture
 def places_of_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """What root would keep under /var goes into a directory that is removed. On the disk: memory may be `noexec`, and programs run there."""
+    """What root would keep under /var goes into a directory that is removed. It is on a disk: memory may be `noexec`."""
     place = Path(tempfile.mkdtemp(prefix=disposable_name(), dir=ON_DISK))
     place.chmod(0o711)
     monkeypatch.setattr(places, "STATE_ROOT", place / "lib")

@@ -14,11 +14,10 @@ import trio.testing
 
 from gateway.calls.recording import Recording
 from gateway.crm.base import CrmKind
-from gateway.crm.http import CrmHttp
 from gateway.crm.limits import Limiters
 from gateway.crm.registry import Crms
 from gateway.ports import EnterpriseConfig, IncomingEvent, IntegrationLog, Push
-from tester.fakes.crm_network import PUBLIC_ADDRESS, Heard, Reply, speak_http
+from tester.fakes.crm_network import PUBLIC_ADDRESS, Heard, Reply, http_over, speak_http
 from tester.fakes.crm_server import CrmServer
 from tester.fakes.crm_wire import Cut, Response
 from tester.virtual import JUNE, NUMBER, House, Process, open_house
@@ -27,8 +26,6 @@ from tests.crm.conformance.facts import Step
 from tests.crm.conformance.world import Means, World
 from tests.crm.conformance.worlds import WorldMaker
 
-# Whom to trust is never asked in memory, and reading the machine's authorities takes longer than a test.
-_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 # How long the gateway thinks at most before it has written down what it owes.
 THINKING_SECONDS = 15.0
 # Longer than every wait of a push that is delivered in the end.
@@ -218,7 +215,7 @@ async def open_room(nursery: trio.Nursery, world_of: WorldMaker, *, is_wrong: bo
     async with open_house(nursery) as house:
         world = world_of(house.clock)
         internet = Internet(world.fake, nursery)
-        async with CrmHttp(network=internet, ssl_context=_NOBODY) as http:
+        async with http_over(internet) as http:
             means = Means(http=http, limiters=Limiters(), store=house.store, clock=house.clock)
             house.crms = Crms({world.kind: world.maker(means)})
             await house.configure(_config(world, world.wrong_settings if is_wrong else world.settings))
