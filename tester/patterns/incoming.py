@@ -47,7 +47,7 @@ def _answered(host: Host, cast: Cast) -> None:
     host.wait(4)
     call.answer(cast[roles.MANAGER])
     host.wait(9)
-    call.end()
+    call.end(by_customer=False)
 
 
 def _answered_finals(cast: Cast) -> tuple[FinalMessage, ...]:

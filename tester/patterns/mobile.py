@@ -195,10 +195,9 @@ def _steps_mobile(host: Host, cast: Cast) -> None:
 def _steps_missed(host: Host, cast: Cast) -> None:
     call = _call(host, cast)
     _ring_in_steps(call, cast)
-    call.ring_mobile(cast[roles.MOBILE], *_backup_lines(cast))
+    leg = _ring_mobile(call, cast)
     host.wait(22)
-    if call.mobile is not None:
-        call.mobile.give_up()
+    leg.give_up()
     call.end()
 
 
