@@ -1,0 +1,78 @@
+// The bar of a run: its buttons, its progress, its state.
+
+import { allow, byId, isAllowed } from "./dom.js";
+import { word } from "./words.js";
+
+export class Bar {
+  // `pressed`: called with `send`, `pause`, `resume`, `step` or `stop`.
+  constructor(pressed) {
+    this.buttons = { send: byId("send"), pause: byId("pause"), step: byId("step"), stop: byId("stop") };
+    this.progress = byId("progress");
+    this.count = byId("count");
+    this.state = byId("state");
+    this.spoken = byId("spoken");
+    for (const name of ["pause", "step", "stop"]) {
+      const button = this.buttons[name];
+      button.addEventListener("click", () => {
+        if (isAllowed(button)) pressed(name === "pause" && button.dataset.does === "resume" ? "resume" : name);
+      });
+    }
+    byId("order").addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (isAllowed(this.buttons.send)) pressed("send");
+    });
+  }
+
+  // Nothing runs. `canSend`: the form is complete enough to try.
+  idle(canSend, items) {
+    this.#allow({ send: canSend });
+    this.#name("pause");
+    this.#tell(canSend ? "idle" : "unready", 0, items);
+  }
+
+  sending() {
+    this.#allow({});
+  }
+
+  // What the run does now.
+  show(run) {
+    const isWaiting = run.state === "running" && run.isStepped;
+    const isPosting = run.state === "running" || run.state === "paused";
+    this.#allow({
+      send: run.isOver,
+      pause: isPosting && (!run.isStepped || run.state === "paused"),
+      step: isPosting && (run.isStepped || run.state === "paused"),
+      stop: !run.isOver,
+    });
+    this.#name(run.state === "paused" ? "resume" : "pause");
+    this.#tell(isWaiting ? "waiting" : run.state, run.posted, run.total);
+  }
+
+  // Puts the focus where a keyboard user goes on. The bar stays in view.
+  focus(name) {
+    this.buttons[name].focus();
+  }
+
+  #allow(names) {
+    for (const [name, button] of Object.entries(this.buttons)) allow(button, Boolean(names[name]));
+  }
+
+  #name(does) {
+    const { pause } = this.buttons;
+    pause.dataset.does = does;
+    pause.textContent = word(does);
+  }
+
+  // The state is spoken when it changes; how many events are out is not.
+  #tell(state, posted, total) {
+    this.progress.max = Math.max(total, 1);
+    this.progress.value = posted;
+    this.count.textContent = `${posted}/${total}`;
+    const text = word(`state-${state}`);
+    this.state.textContent = text;
+    this.state.dataset.state = state;
+    const isSpoken = !["idle", "unready", "done"].includes(state);
+    if (isSpoken && this.spoken.textContent !== text) this.spoken.textContent = text;
+    if (!isSpoken) this.spoken.textContent = "";
+  }
+}
