@@ -16,9 +16,9 @@ from gateway.nurseries.desk import PLACES
 from gateway.ports import EnterpriseConfig
 from tester.fakes.own_crm import Fault, FaultKind, OwnCrmReceiver, serve_own_crm
 from tester.fakes.telegram import FakeTelegram, serve_fake_telegram
+from tester.running import enterprise
 from tests.faults.hosts import SHAPES, Hosts, any_shapes, configure, make_call, settle
 from tests.faults.processes import LOOK_SECONDS, RealGateway, real_gateway
-from tests.scenarios.running import enterprise
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 ANSWERED = SHAPES[0]

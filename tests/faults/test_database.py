@@ -10,9 +10,9 @@ import trio
 
 from sql.migrate import migrate
 from tester.fakes.telegram import FakeTelegram, serve_fake_telegram
+from tester.running import enterprise
 from tests.faults.hosts import ANSWER_SECONDS, Hosts, any_shapes, configure, doubled, lost, settle
 from tests.faults.processes import RealGateway, real_database, real_gateway
-from tests.scenarios.running import enterprise
 
 HOUSES = (enterprise(1, chats=(1001, 1002), final="edit"), enterprise(2, chats=(1001,), final="replace"))
 # Between two troubles.

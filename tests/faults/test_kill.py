@@ -11,9 +11,9 @@ import trio
 
 from tester.fakes.telegram import Change, ChangeKind, FakeMessage, FakeTelegram, serve_fake_telegram
 from tester.player import Delivery
+from tester.running import enterprise
 from tests.faults.hosts import Hosts, any_shapes, configure, doubled, lost, settle, unrecorded
 from tests.faults.processes import RealGateway, real_gateway
-from tests.scenarios.running import enterprise
 
 # Five chats. New messages go one at a time, but whoever has waited a second for the turn goes ahead without it
 # (`gateway.nurseries.office.Turn`): with many more chats, or a slow Telegram, a kill may double more than one message.

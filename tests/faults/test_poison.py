@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from gateway.ports import EnterpriseConfig
 from gateway.web.intake import KINDS
 from tester.pbx import Posted
+from tester.running import RunningGateway, enterprise, running_gateway
 from tests.faults.hosts import SHAPES, Call, doubled, make_call, unshown
-from tests.scenarios.running import RunningGateway, enterprise, running_gateway
 
 # A poison that makes a card takes its share of what a chat may be sent, so there are many chats.
 HOUSES = tuple(enterprise(number) for number in range(1, 13))

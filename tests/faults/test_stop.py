@@ -9,9 +9,9 @@ import pytest
 import trio
 
 from tester.fakes.telegram import FakeTelegram, serve_fake_telegram
+from tester.running import enterprise
 from tests.faults.hosts import Hosts, any_shapes, configure, doubled, lost, settle
 from tests.faults.processes import LOOK_SECONDS, RealGateway, real_gateway
-from tests.scenarios.running import enterprise
 
 HOUSES = (enterprise(1, chats=(1001, 1002), final="edit"), enterprise(2, chats=(1001,), final="replace"))
 # Nothing gets into this chat: its cards hold the drain up until its deadline.

@@ -14,9 +14,9 @@ import trio
 from gateway.ports import EnterpriseConfig
 from tester.fakes.telegram import FakeTelegram, FaultKind, Received
 from tester.player import AS_FAST_AS_POSSIBLE, Player
+from tester.running import enterprise, running_gateway
 from tester.virtual import Claims
 from tests.faults.hosts import SHAPES, Call, doubled, make_call, unshown
-from tests.scenarios.running import enterprise, running_gateway
 
 PATIENCE_SECONDS = 40.0
 ANSWERED = SHAPES[0]

@@ -12,7 +12,7 @@ import trio
 from gateway.administration import load_file
 from gateway.ports import EnterpriseConfig, LineConfig, ManagerConfig
 from gateway.settings import load_settings
-from tests.scenarios.running import RunningGateway, enterprise, running_gateway
+from tester.running import RunningGateway, enterprise, running_gateway
 
 PATIENCE_SECONDS = 20.0
 LOOK_SECONDS = 0.02

@@ -20,8 +20,8 @@ import trio
 from gateway.ports import CustomerProfile, LineConfig, ManagerConfig, NamedCustomer
 from sql.driver import connect
 from tester.fakes.own_crm import Fault, FaultKind, OwnCrmReceiver, serve_own_crm
+from tester.running import RunningGateway, enterprise, running_gateway
 from tests.scenarios import jq_stand_in
-from tests.scenarios.running import RunningGateway, enterprise, running_gateway
 
 MISSING = [tool for tool in ("bash", "curl") if shutil.which(tool) is None]
 WANTED = f"the guide's commands need {' and '.join(MISSING)}: apt-get install {' '.join(MISSING)}"

@@ -10,7 +10,7 @@ import httpx2 as httpx
 import psycopg
 import trio
 
-from tests.scenarios.running import RunningGateway, enterprise, running_gateway
+from tester.running import RunningGateway, enterprise, running_gateway
 
 PATIENCE_SECONDS = 20.0
 LOOK_SECONDS = 0.02

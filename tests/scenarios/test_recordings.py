@@ -13,8 +13,8 @@ import trio
 from tester.fakes.telegram import FakeTelegram
 from tester.pbx import Posted
 from tester.player import AS_FAST_AS_POSSIBLE, Player
+from tester.running import bot_token, enterprise, running_gateway
 from tests.recordings import CORPUS, LIVE, ORDERS, Recording, Webhook, recordings, unmet
-from tests.scenarios.running import bot_token, enterprise, running_gateway
 
 Order = Callable[[Sequence[Webhook]], list[Webhook]]
 
