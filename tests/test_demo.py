@@ -155,8 +155,8 @@ async def bot_of(fake: FakeTelegram) -> AsyncGenerator[BotApi]:
 async def show_all_finals(bot: BotApi) -> None:
     for chat_id in ENTERPRISE.subscribers:
         for part in PARTS:
-            final = part.final
-            await bot.send_message(chat_id, f"{final.first_line}\n📡 A1\n{final.transfer_line}\n⏰ 12:00")
+            first, *further = part.final.lines()
+            await bot.send_message(chat_id, "\n".join([first, "📡 A1", *further, "⏰ 12:00"]))
 
 
 async def test_every_final_must_be_in_every_chat_and_nothing_else(autojump_clock: trio.testing.MockClock) -> None:

@@ -149,8 +149,8 @@ def untold(crms: DemoCrms) -> Iterator[str]:
 def _untold(crm: DemoCrm) -> Iterator[str]:
     times = Counter(call.phone.removeprefix("+") for call in crm.calls())
     for part in PARTS:
-        if part.cast.phone and times[part.cast.phone] != 1:
-            yield f"{crm.name} has the call of {part.cast.phone} {times[part.cast.phone]} times"
+        if part.phone and times[part.phone] != 1:
+            yield f"{crm.name} has the call of {part.phone} {times[part.phone]} times"
 
 
 def _now() -> datetime:

@@ -6,7 +6,9 @@ from types import MappingProxyType
 import attrs
 
 from gateway.ports import CustomerProfile, EnterpriseConfig, LineConfig, ManagerConfig
-from tester.scenarios import ANSWERED, INTERNAL, MISSED, SCENARIOS, TRANSFERRED, Cast, Final, Scenario
+from tester.patterns import roles
+from tester.patterns.pattern import Cast, Final, Pattern, Role
+from tester.patterns.short import ANSWERED, INTERNAL, MISSED, SHORT_CALLS, TRANSFERRED
 
 LINE = "0001363"
 
@@ -42,29 +44,35 @@ _CUSTOMER_NAMES: Mapping[str, str] = MappingProxyType({_PERSON: "Орлова Д
 class Part:
     """One call of the demo."""
 
-    scenario: Scenario
+    pattern: Pattern
     cast: Cast
 
     @property
     def title(self) -> str:
         """In both languages."""
-        return f"{self.scenario.title['ru']} · {self.scenario.title['en']}"
+        return f"{self.pattern.title['ru']} · {self.pattern.title['en']}"
+
+    @property
+    def phone(self) -> str:
+        """The customer's number, "" for an internal call."""
+        return self.cast[roles.PHONE]
 
     @property
     def final(self) -> Final:
         """What each chat must show at the end."""
-        return self.scenario.final_of(self.cast)
+        (final,) = self.pattern.finals(self.cast)
+        return final
 
 
-def _part(key: str, phone: str, *extensions: str) -> Part:
-    cast = Cast(phone=phone, trunk=LINE, extensions=extensions, names=_NAMES, customer_name=_CUSTOMER_NAMES.get(phone, ""))
-    return Part(SCENARIOS[key], cast)
+def _part(key: str, phone: str, *people: tuple[Role, str]) -> Part:
+    values = {role.key: number for role, number in (*people, (roles.PHONE, phone), (roles.LINE, LINE))}
+    return Part(SHORT_CALLS[key], Cast(values=values, names=_NAMES, customer_name=_CUSTOMER_NAMES.get(phone, "")))
 
 
 PARTS = (
-    _part(ANSWERED, _PERSON, "150", "151", "152"),
-    _part(MISSED, _COMPANY, "150", "151"),
-    _part(TRANSFERRED, _STRANGER, "151", "152"),
-    _part(INTERNAL, "", "150", "152"),
+    _part(ANSWERED, _PERSON, (roles.ALSO_RINGS_1, "150"), (roles.ALSO_RINGS_2, "151"), (roles.MANAGER, "152")),
+    _part(MISSED, _COMPANY, (roles.MANAGER, "150"), (roles.ALSO_RINGS_1, "151")),
+    _part(TRANSFERRED, _STRANGER, (roles.MANAGER, "151"), (roles.SECOND, "152")),
+    _part(INTERNAL, "", (roles.CALLER, "150"), (roles.CALLEE, "152")),
 )
 """In the order of playing. Every customer has a number of his own, so that finals can be told apart."""

@@ -183,10 +183,10 @@ def _script(part: Part, position: int, *, in_the_past: bool) -> Sequence[Posted]
     """The webhooks of a part. Played fast, the call has just ended: its times must not lie in the future."""
     make = partial(Host, token=ENTERPRISE.token, zone=ZoneInfo(ENTERPRISE.timezone), seed=position * _CHANNELS_PER_CALL)
     now = datetime.now(UTC)
-    script = part.scenario.script(make(started_at=now), part.cast)
-    if not in_the_past:
-        return script
-    return part.scenario.script(make(started_at=now - timedelta(seconds=script[-1].at_seconds)), part.cast)
+    script = part.pattern.script(make(started_at=now), part.cast)
+    if in_the_past:
+        script = part.pattern.script(make(started_at=now - timedelta(seconds=script.seconds)), part.cast)
+    return script.posted
 
 
 # ── what must be seen at the end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -207,8 +207,7 @@ def differences(fake: FakeTelegram) -> Iterator[str]:
         for part in PARTS:
             found = next((text for text in left if not part.final.difference(text)), None)
             if found is None:
-                final = part.final
-                missing.append(f"{final.first_line} {final.transfer_line}".rstrip())
+                missing.append(" ".join(part.final.lines()))
             else:
                 left.remove(found)
         yield from (f"chat {chat_id} does not show «{wanted}»" for wanted in missing)

@@ -17,15 +17,23 @@ from gateway.ports import EnterpriseConfig
 from sql.pool import open_pool
 from sql.store import PostgresStore
 from tester.fakes.telegram import FakeMessage, FakeTelegram
+from tester.patterns import roles
+from tester.patterns.pattern import Cast
+from tester.patterns.short import SHORT_CALLS
 from tester.pbx import Host, Posted, connect, fail, incoming, outgoing
 from tester.player import AS_FAST_AS_POSSIBLE, Delivery, Player
-from tester.scenarios import SCENARIOS, Cast
 from tests.faults.processes import RealGateway
 from tests.playback import Playback
 
 ZONE = ZoneInfo("Europe/Minsk")
 STARTED_AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TRUNK = "0001363"
+# Who is in a call, by the number of its extension: no shape has two of the same number.
+_PEOPLE = (
+    (roles.MANAGER, roles.CALLER),
+    (roles.SECOND, roles.ALSO_RINGS_1, roles.CALLEE),
+    (roles.ALSO_RINGS_2,),
+)
 # What a script plays in 12 seconds is posted in 1.5.
 SPEED = 8.0
 RETRY_SECONDS = 0.05
@@ -48,7 +56,7 @@ class Call:
 
 
 def _went_out(pbx: Host, cast: Cast) -> None:
-    call = outgoing(pbx, cast.extensions[0], cast.phone, cast.trunk)
+    call = outgoing(pbx, cast[roles.MANAGER], cast[roles.PHONE], cast[roles.LINE])
     pbx.wait(4)
     connect(call)
     pbx.wait(6)
@@ -56,24 +64,24 @@ def _went_out(pbx: Host, cast: Cast) -> None:
 
 
 def _went_out_in_vain(pbx: Host, cast: Cast) -> None:
-    call = outgoing(pbx, cast.extensions[0], cast.phone, cast.trunk)
+    call = outgoing(pbx, cast[roles.MANAGER], cast[roles.PHONE], cast[roles.LINE])
     pbx.wait(5)
     fail(call)
 
 
 def _passed_on_blindly(pbx: Host, cast: Cast) -> None:
-    call = incoming(pbx, cast.phone, cast.trunk, greeting_seconds=1)
-    call.ring(cast.extensions[0])
+    call = incoming(pbx, cast[roles.PHONE], cast[roles.LINE], greeting_seconds=1)
+    call.ring(cast[roles.MANAGER])
     pbx.wait(2)
-    call.answer(cast.extensions[0])
+    call.answer(cast[roles.MANAGER])
     pbx.wait(3)
-    call.blind(cast.extensions[1], answered=True)
+    call.blind(cast[roles.SECOND], answered=True)
     pbx.wait(3)
     call.end()
 
 
 SHAPES: tuple[Callable[[Host, Cast], None], ...] = (
-    *(scenario.perform for scenario in SCENARIOS.values()),
+    *(pattern.perform for pattern in SHORT_CALLS.values()),
     _went_out,
     _went_out_in_vain,
     _passed_on_blindly,
@@ -83,7 +91,9 @@ SHAPES: tuple[Callable[[Host, Cast], None], ...] = (
 def make_call(house: EnterpriseConfig, number: int, shape: Callable[[Host, Cast], None]) -> Call:
     """Nobody in this call is in another one, so that messages can be told apart. `number` is that of the call among all calls."""
     assert number < MOST_CALLS
-    cast = Cast(phone=f"37529000{number:04d}", trunk=TRUNK, extensions=tuple(str(1000 + 3 * number + at) for at in range(3)))
+    phone, extensions = f"37529000{number:04d}", [str(1000 + 3 * number + at) for at in range(len(_PEOPLE))]
+    values = {role.key: extension for people, extension in zip(_PEOPLE, extensions, strict=True) for role in people}
+    cast = Cast(values={**values, roles.PHONE.key: phone, roles.LINE.key: TRUNK})
     pbx = Host(token=house.token, started_at=STARTED_AT, zone=ZONE, seed=1000 * number)
     shape(pbx, cast)
     playback = Playback()
@@ -91,7 +101,7 @@ def make_call(house: EnterpriseConfig, number: int, shape: Callable[[Host, Cast]
     playback.wait_for_the_end()
     (final,) = playback.texts
     assert final[0] in "✅❌", final
-    mark = "|".join((re.escape(cast.customer), *(rf"\b{extension}\b" for extension in cast.extensions)))
+    mark = "|".join((re.escape(cast.customer(phone)), *(rf"\b{extension}\b" for extension in extensions)))
     return Call(house=house, number=number, script=tuple(pbx.posted), mark=re.compile(mark), final=final)
 
 
