@@ -21,7 +21,6 @@ from gateway.web.guards import LoopbackOnly, NoForeignPages, PasswordOnly, is_lo
 from gateway.web.listeners import serve_app
 from gateway.web.quart_errors import create_app, serve_patiently
 from tester.emulator.assets import INDEX, Asset, read_assets
-from tester.emulator.casting import check_phone
 from tester.emulator.emulator import Emulator, NoSuchRun, OrderRefused, TooManyRuns
 from tester.emulator.reading import BadRequest, read_order
 from tester.emulator.run import Run, RunIsOver
@@ -36,6 +35,7 @@ from tester.emulator.shapes import (
     target_shape,
 )
 from tester.emulator.stream import Streams
+from tester.emulator.telephone import check_phone
 from tester.patterns import PATTERNS
 
 # At shutdown: the requests that are running, and what streams have still to tell of runs that were stopped by it.

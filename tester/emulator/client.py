@@ -1,0 +1,179 @@
+"""A client of the emulator's API: what `gateway emulate` asks, and the stream of a run as it goes on.
+
+Errors of the way and of the other side become one line; nothing of httpx is above this.
+"""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, cast
+
+import attrs
+import httpx2 as httpx
+import trio
+
+from gateway.errors import GatewayError, SettingsError
+
+_ANSWER_SECONDS: Final = 15.0
+# Three heartbeats: what says nothing for as long is not there any more.
+_SILENCE_SECONDS: Final = 45.0
+# A stream that breaks is opened anew: a proxy may have cut it, or there are too many streams for a moment.
+_REOPENINGS: Final = 3
+_REOPEN_SECONDS: Final = 1.0
+_SHOWN_CHARACTERS: Final = 200
+
+
+class Unreachable(GatewayError):
+    """There is no emulator at the address, or it went away. The text says what to look at."""
+
+
+class Misuse(SettingsError):
+    """What was asked for cannot be meant: there is no such pattern, role or enterprise, or a value is wrong. A line for each mistake."""
+
+
+@attrs.frozen(kw_only=True)
+class StreamEvent:
+    """One event of a stream, as `tester.emulator.stream` writes it."""
+
+    seq: int
+    kind: str
+    data: Mapping[str, Any]
+
+
+@attrs.frozen
+class Client:
+    """The API of one emulator, in one language."""
+
+    _http: httpx.AsyncClient
+    _language: str
+
+    async def get(self, path: str, **query: str) -> Any:
+        """The answer to a question.
+
+        Raises: `Unreachable`; `Misuse` for what the emulator refuses; `GatewayError` for other answers.
+        """
+        return await self._ask("GET", path, query)
+
+    async def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The answer to an order. Raises as `get`."""
+        return await self._ask("POST", path, {}, body)
+
+    async def stop(self, run_id: str, *, within_seconds: float) -> None:
+        """Stop a run on the way out; also when cancelled, and without a word about what goes wrong."""
+        with trio.move_on_after(within_seconds, shield=True):
+            # It may be over already, or the gateway has gone and the run with it.
+            with suppress(GatewayError):
+                await self.post(f"/api/runs/{run_id}/stop")
+
+    async def events(self, run_id: str) -> AsyncGenerator[StreamEvent]:
+        """What happens in a run, from its beginning to its end. A stream that breaks is taken up where it broke.
+
+        Close it (`contextlib.aclosing`). Raises: `Unreachable`.
+        """
+        last, failures = 0, 0
+        while failures <= _REOPENINGS:
+            try:
+                async with self._stream(run_id, last) as events:
+                    async for event in events:
+                        last, failures = event.seq, 0
+                        yield event
+            except (httpx.TransportError, _NotNow):
+                pass
+            # It is over, or it broke: the listener knows, and closes this when it was the end.
+            failures += 1
+            await trio.sleep(_REOPEN_SECONDS)
+        raise Unreachable("the gateway does not tell any more what becomes of the run; is it still running?")
+
+    @asynccontextmanager
+    async def _stream(self, run_id: str, after: int) -> AsyncGenerator[AsyncIterator[StreamEvent]]:
+        headers = {"Last-Event-ID": str(after)} if after else {}
+        timeout = httpx.Timeout(_ANSWER_SECONDS, read=_SILENCE_SECONDS)
+        async with self._http.stream("GET", f"/api/runs/{run_id}/stream", headers=headers, timeout=timeout) as response:
+            if response.status_code != 200:
+                raise _NotNow
+            yield parse_stream(response.aiter_bytes())
+
+    async def _ask(self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Any:
+        try:
+            with trio.fail_after(_ANSWER_SECONDS):
+                response = await self._http.request(method, path, params={**query, "lang": self._language}, json=body)
+        except (httpx.TransportError, trio.TooSlowError) as exc:
+            raise Unreachable(f"no emulator at {self._http.base_url}: is the gateway running, and is tester_bind set?") from exc
+        return _answer(response, str(self._http.base_url))
+
+
+class _NotNow(Exception):
+    """The stream is refused."""
+
+
+@asynccontextmanager
+async def open_client(base_url: str, *, password: str, language: str) -> AsyncGenerator[Client]:
+    """A client of the emulator at this address."""
+    # Neither proxies nor certificates of the environment: it is this machine, or one that the settings name.
+    async with httpx.AsyncClient(
+        base_url=base_url, auth=("gateway", password) if password else None, timeout=_ANSWER_SECONDS, trust_env=False, verify=False
+    ) as http:
+        yield Client(http, language)
+
+
+async def parse_stream(chunks: AsyncIterator[bytes]) -> AsyncIterator[StreamEvent]:
+    """The events in a stream of bytes (WHATWG HTML, 9.2.6), as far as our own streams use what there is."""
+    fields: dict[bytes, bytes] = {}
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            name, _, value = line.partition(b":")
+            if line:
+                fields[name] = value.removeprefix(b" ")
+            else:
+                event = _event(fields)
+                fields = {}
+                if event is not None:
+                    yield event
+
+
+def _event(fields: Mapping[bytes, bytes]) -> StreamEvent | None:
+    """None for a comment, or what has no data."""
+    if b"data" not in fields:
+        return None
+    try:
+        data: object = json.loads(fields[b"data"])
+        seq = int(fields.get(b"id", b""))
+    except ValueError:
+        return None
+    if not isinstance(data, dict):
+        return None
+    return StreamEvent(seq=seq, kind=fields.get(b"event", b"").decode(errors="replace"), data=cast("Mapping[str, Any]", data))
+
+
+def _answer(response: httpx.Response, base_url: str) -> Any:
+    try:
+        answer: Any = json.loads(response.content)
+    except ValueError:
+        answer = None
+    status = response.status_code
+    if status in {200, 201} and isinstance(answer, dict | list):
+        return cast("Any", answer)
+    if status == 401:
+        raise Misuse(f"the emulator at {base_url} wants another password: is tester_password the one that the gateway has?")
+    said: Mapping[str, Any] = cast("Mapping[str, Any]", answer) if isinstance(answer, dict) else {}
+    lines = _lines(said)
+    if status in {404, 422} and lines:
+        raise Misuse("\n".join(lines))
+    if not lines:
+        raise Unreachable(f"what answers at {base_url} is no emulator (status {status})")
+    raise GatewayError(lines[0])
+
+
+def _lines(said: Mapping[str, Any]) -> Sequence[str]:
+    """What is wrong: with each role, or as a whole."""
+    fields = said.get("fields")
+    if isinstance(fields, dict) and fields:
+        return [f"{_plain(key)}: {_plain(text)}" for key, text in cast("Mapping[str, object]", fields).items()]
+    error = said.get("error")
+    return [_plain(error)] if isinstance(error, str) else []
+
+
+def _plain(text: object) -> str:
+    return " ".join(str(text).split())[:_SHOWN_CHARACTERS]
