@@ -39,11 +39,14 @@ class Leg:
 
 @attrs.define
 class BridgeState:
-    """A bridge: who is in it now and who has ever been. `holding`: a parking lot, being together means nothing."""
+    """A bridge: who is in it now and who has ever been. `holding`: a parking lot, being together means nothing. `unseen`: who left it and
+    had never been seen to enter.
+    """
 
     holding: bool = False
     members: dict[str, None] = attrs.field(factory=dict[str, None])
     ever: dict[str, None] = attrs.field(factory=dict[str, None])
+    unseen: dict[str, None] = attrs.field(factory=dict[str, None])
 
 
 @attrs.define(eq=False)
@@ -124,6 +127,7 @@ class Call:
             mine.holding = mine.holding or state.holding
             mine.members.update(state.members)
             mine.ever.update(state.ever)
+            mine.unseen.update(state.unseen)
         for pair, halves in other.pairs.items():
             self.pairs.setdefault(pair, {}).update(halves)
         self.linkedids.update(other.linkedids)

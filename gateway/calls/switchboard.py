@@ -18,7 +18,7 @@ from gateway.calls.ids import Ids
 from gateway.calls.parties import Direction
 from gateway.calls.profile import profile_of
 from gateway.calls.progress import Known, stage_of
-from gateway.calls.talk import follow_talk, has_company, met_through_pairs
+from gateway.calls.talk import follow_talk, has_company, link_through_pairs
 
 # How long a leg may wait for its call: a CRM lets the employee's telephone ring first, nobody for longer than this.
 PIECE = timedelta(seconds=120)
@@ -295,8 +295,8 @@ class Switchboard:
         if call.closed_at is None:
             call.closed_at = at
         call.closed_by = closed_by
-        if profile is not None and not call.chain:
-            call.chain.extend(met_through_pairs(call, profile)[:1])
+        if profile is not None:
+            link_through_pairs(call, profile)
 
     # time
 

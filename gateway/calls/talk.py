@@ -73,6 +73,7 @@ def follow_talk(call: Call, profile: Profile, at: datetime, event_id: int) -> No
             call.first_talk_at = at
     call.talkers = now
     _credit_left_bridges(call, profile)
+    _credit_unseen(call, profile)
     if now:
         call.credited_bridges.update((leg.bridge_id, None) for leg in anchors if leg.bridge_id)
         _link(call, now)
@@ -105,19 +106,45 @@ def _credit_left_bridges(call: Call, profile: Profile) -> None:
                 _link(call, parties)
 
 
-def met_through_pairs(call: Call, profile: Profile) -> list[Party]:
-    """Those behind Local pairs that were in a bridge with the customer and whose other end was never seen with anybody: the last resort.
+def _credit_unseen(call: Call, profile: Profile) -> None:
+    """Whoever leaves the bridge in which the customer is, and was never seen to enter it, was with him until now."""
+    for leg in _anchors(call, profile):
+        state = call.bridges.get(leg.bridge_id)
+        if state is None or leg.bridge_id in call.credited_bridges or state.holding:
+            continue
+        parties = [party for key in state.unseen if (party := _direct_party(call.legs.get(key), profile)) is not None]
+        if parties:
+            call.credited_bridges[leg.bridge_id] = None
+            _link(call, parties)
+
+
+def link_through_pairs(call: Call, profile: Profile) -> None:
+    """Once the call has ended, the last resort: those behind Local pairs that were with the customer in a bridge in which nobody was seen
+    to talk with him. The order of events, or a loss, hid that the other end of the pair was with somebody at that time.
 
     An outside number is a mobile that answered; a consultation counts when the host says that it was handed over (a hangup of the pair
-    that was answered and names the customer).
+    that was answered and names the customer). Only bridges after the last talk count, so that the chain stays in the order of time.
     """
-    found: list[Party] = []
     for leg in _anchors(call, profile):
-        for bridge_id in leg.bridge_ids:
+        for bridge_id in _after_last_talk(call, leg):
+            found: list[Party] = []
             for unique_id in call.bridges[bridge_id].ever:
                 end = call.legs.get(unique_id)
                 if end is not None and end.channel.kind is ChannelKind.LOCAL:
                     found.extend(_behind(call, profile, end))
+            if found:
+                call.credited_bridges[bridge_id] = None
+                _link(call, found)
+
+
+def _after_last_talk(call: Call, leg: Leg) -> list[str]:
+    """The bridges in which a leg has been after the last one that is known as a talk."""
+    found: list[str] = []
+    for bridge_id in leg.bridge_ids:
+        if bridge_id in call.credited_bridges:
+            found.clear()
+        elif not call.bridges[bridge_id].holding:
+            found.append(bridge_id)
     return found
 
 

@@ -28,6 +28,8 @@ def apply_leave(call: Call, event: BridgeLeave) -> None:
     state = call.bridge(event.bridge_id)
     if leg is None or state is None:
         return
+    if event.unique_id not in state.ever:
+        state.unseen[event.unique_id] = None
     state.ever[event.unique_id] = None
     leg.bridge_ids[event.bridge_id] = None
     if leg.bridge_id == event.bridge_id:
