@@ -1,1 +1,1 @@
-"""The emulator and the test kit: scenarios, fakes, the in-memory store."""
+"""The emulator and the test kit: patterns of calls, fakes, the in-memory store."""
