@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import tzinfo
 from functools import partial
+from typing import Protocol
 
 import attrs
 
@@ -24,7 +25,7 @@ from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
 from gateway.nurseries.clock import wall_clock
 from gateway.nurseries.listener import Notice
-from gateway.nurseries.service import Doors, Outside, Running, Service
+from gateway.nurseries.service import Addresses, Door, Doors, Outside, Running, Service
 from gateway.ports import Store
 from gateway.settings import EMBEDDED, BotUpdates, Settings
 from gateway.web.health import Health
@@ -64,6 +65,48 @@ class Gateway:
     database_url: str = attrs.field(repr=False)
 
 
+class Companion(Protocol):
+    """Somebody who lives beside the gateway in its process: the emulator. It may put subclasses in the place of what the gateway writes to
+    and speaks through, to see and to disturb, and has doors of its own.
+    """
+
+    def store(self, pool: Pool) -> PostgresStore:
+        """The store on this pool."""
+        ...
+
+    def telegram(self) -> HttpClient:
+        """The client for messages, not yet entered."""
+        ...
+
+    def crm_http(self, *, allow_private_targets: bool) -> CrmHttp:
+        """The client for CRMs, not yet entered."""
+        ...
+
+    def doors(self, *, store: PostgresStore, directory: Directory, addresses: Addresses) -> Mapping[str, Door]:
+        """Its doors, by a name of their own; `gateway.nurseries.service.Doors.beside`."""
+        ...
+
+
+class Alone:
+    """Nobody: the gateway has its own adapters and its own doors."""
+
+    def store(self, pool: Pool) -> PostgresStore:
+        """The plain one."""
+        return PostgresStore(pool)
+
+    def telegram(self) -> HttpClient:
+        """The plain one."""
+        return HttpClient()
+
+    def crm_http(self, *, allow_private_targets: bool) -> CrmHttp:
+        """The plain one."""
+        return CrmHttp(allow_private_targets=allow_private_targets)
+
+    def doors(self, *, store: PostgresStore, directory: Directory, addresses: Addresses) -> Mapping[str, Door]:  # noqa: ARG002
+        """None."""
+        return {}
+
+
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncGenerator[str]:
     """The URL of the database of these settings while the block runs.
@@ -80,9 +123,9 @@ async def open_database(settings: Settings) -> AsyncGenerator[str]:
 
 
 @asynccontextmanager
-async def open_crms(settings: Settings, store: Store) -> AsyncGenerator[Crms]:
+async def open_crms(settings: Settings, store: Store, companion: Companion | None = None) -> AsyncGenerator[Crms]:
     """Everything that CRMs are spoken to with, while the block runs. `store` is where those keep their tokens that renew them."""
-    async with CrmHttp(allow_private_targets=settings.allow_private_targets) as http:
+    async with (companion or Alone()).crm_http(allow_private_targets=settings.allow_private_targets) as http:
         limiters = Limiters()
         yield Crms(
             {
@@ -97,25 +140,30 @@ async def open_crms(settings: Settings, store: Store) -> AsyncGenerator[Crms]:
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> AsyncGenerator[Gateway]:
+async def open_gateway(settings: Settings, *, trace: Trace | None = None, companion: Companion | None = None) -> AsyncGenerator[Gateway]:
     """Everything a gateway needs, open while the block runs; run it in a nursery of your own.
 
     Args:
         settings: port 0 in a bind takes a free port; the real addresses come with the start of `Service.run`.
         trace: writes down the events of traced enterprises (`gateway.logs.open_logs`).
+        companion: lives beside the gateway; nobody without it.
 
     At the end, also when cancelled, connections are closed and the embedded server is stopped. Nothing may use the gateway then.
     """
+    companion = companion or Alone()
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(open_database(settings))
         pool = await stack.enter_async_context(open_pool(url))
-        http = await stack.enter_async_context(HttpClient())
+        http = await stack.enter_async_context(companion.telegram())
         # A long poll holds its connection for a minute: on a pool of their own, polls take none from the messages. There is one for each
         # bot, so their number is bounded by the configuration; any other bound would starve the bots beyond it.
         poll_http = await stack.enter_async_context(HttpClient(max_connections=None))
-        store = PostgresStore(pool)
-        crms = await stack.enter_async_context(open_crms(settings, store))
+        store = companion.store(pool)
+        crms = await stack.enter_async_context(open_crms(settings, store, companion))
         directory, metrics = Directory(), Metrics()
+        doors_of = partial(
+            _doors, settings, store=store, directory=directory, metrics=metrics, crms=crms, trace=trace or Trace({}), companion=companion
+        )
         outside = Outside(
             store=store,
             directory=directory,
@@ -125,9 +173,7 @@ async def open_gateway(settings: Settings, *, trace: Trace | None = None) -> Asy
             board_of=_board_maker(settings),
             notices=partial(_notices, url),
             poll_api_of=lambda token: BotApi(token, poll_http, settings.telegram_base_url),
-            doors_of=lambda running: _doors(
-                settings, running, store=store, directory=directory, metrics=metrics, crms=crms, trace=trace or Trace({})
-            ),
+            doors_of=doors_of,
             updates=settings.bot_updates,
             public_base_url=settings.public_base_url,
             drain_seconds=settings.drain_seconds,
@@ -150,7 +196,15 @@ def _board_maker(settings: Settings) -> Callable[[tzinfo, Mapping[str, str]], Bo
 
 
 def _doors(
-    settings: Settings, running: Running, *, store: PostgresStore, directory: Directory, metrics: Metrics, crms: Crms, trace: Trace
+    settings: Settings,
+    running: Running,
+    *,
+    store: PostgresStore,
+    directory: Directory,
+    metrics: Metrics,
+    crms: Crms,
+    trace: Trace,
+    companion: Companion,
 ) -> Doors:
     health = Health(store=store, replayed=lambda: running.replayed, listening=lambda: running.listening)
     on_update = running.polls.on_update if settings.bot_updates is BotUpdates.WEBHOOK else None
@@ -185,6 +239,7 @@ def _doors(
                 max_connections=INSIDE_CONNECTIONS,
             )
         },
+        beside=lambda addresses: companion.doors(store=store, directory=directory, addresses=addresses),
     )
 
 

@@ -4,7 +4,7 @@
     └─ events   couriers, one child for each card that has changed, and one for each call and CRM that is being told of it
        └─ laning   the lanes, which start those
           └─ writing   the journal, which feeds the lanes
-             └─ front   the doors where events come in; they stop first
+             └─ front   the doors where events come in, and those beside them (the emulator's page); they stop first
 
 So the end is the way of an event: each nursery is left when what feeds it has ended, and has the one deadline of the drain.
 
@@ -61,14 +61,21 @@ MIGRATIONS_SECONDS = 1.0
 
 # A listener: serves until `shutdown_trigger` returns, is started with the addresses really bound. As `gateway.web.listeners.serve_app`.
 Door = Callable[..., Awaitable[None]]
+# The addresses really bound, by the name of the door.
+Addresses = Mapping[str, Sequence[str]]
 
 
 @attrs.frozen(kw_only=True)
 class Doors:
-    """The listeners by name. `front` opens last and closes first; `inside` (health, figures) is there all the time."""
+    """The listeners by name. `front` opens last and closes first; `inside` (health, figures) is there all the time.
+
+    `beside`: doors of those who post to the front themselves. They are made when all others are open, from their addresses, and close with
+    the front, so that nobody in this process still posts when nothing is accepted any more.
+    """
 
     front: Mapping[str, Door]
     inside: Mapping[str, Door]
+    beside: Callable[[Addresses], Mapping[str, Door]] = lambda _: {}
 
 
 @attrs.frozen(kw_only=True)
@@ -142,7 +149,7 @@ class Service:
         """Stop accepting, finish what is running within `drain_seconds`, leave the rest in the database. `run` returns then."""
         self._stop.set()
 
-    async def run(self, *, task_status: trio.TaskStatus[Mapping[str, Sequence[str]]] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[Addresses] = trio.TASK_STATUS_IGNORED) -> None:
         """Started, with the addresses by door, when the configuration is read, all open calls are replayed and every door is open.
 
         Waits for the database as long as it takes. Cancelled: everything stops at once, and what is not done is in the database.
@@ -160,6 +167,7 @@ class Service:
                         await writing.start(running.journal.run)
                         async with trio.open_nursery() as front:
                             addresses |= await _open(doors.front, front, self._stop.wait)
+                            addresses |= await _open(doors.beside(addresses), front, self._stop.wait)
                             running.listening = True
                             task_status.started(addresses)
                             await self._stop.wait()
