@@ -5,7 +5,10 @@ What happens stands above what it comes to: the seconds of the one give the leng
 
 from typing import Final as Constant
 
+import attrs
+
 from tester.host import Host
+from tester.patterns.endings import answered
 from tester.patterns.outgoing_steps import Click, click_in_crm, forbidden, leak_flag, line_busy, name_nobody, next_line
 from tester.patterns.pattern import Cast, Ending, Final, Pattern
 from tester.patterns.roles import BACKUP_LINE, FORBIDDEN_PHONE, LINE, MANAGER, PHONE, SECOND
@@ -28,21 +31,13 @@ def _talking(host: Host, cast: Cast, *, talk_seconds: float) -> Talk:
     return talk
 
 
-def _with_manager(cast: Cast, seconds: int | None, *, is_from_crm: bool = False) -> tuple[Final, ...]:
-    return (
-        Final(
-            ending=Ending.ANSWERED,
-            left=cast.customer(cast[PHONE]),
-            right=cast.shown(cast[MANAGER]),
-            seconds=seconds,
-            is_from_crm=is_from_crm,
-        ),
-    )
+def _with_manager(cast: Cast, seconds: int) -> tuple[Final, ...]:
+    return answered(cast, cast.shown(cast[MANAGER]), seconds)
 
 
 def _with_second(cast: Cast, seconds: int | None) -> tuple[Final, ...]:
     first, second = cast.shown(cast[MANAGER]), cast.shown(cast[SECOND])
-    return (Final(ending=Ending.ANSWERED, left=cast.customer(cast[PHONE]), right=second, seconds=seconds, transfers=f"{first} → {second}"),)
+    return answered(cast, second, seconds, transfers=f"{first} → {second}")
 
 
 def _not_reached(cast: Cast) -> tuple[Final, ...]:
@@ -63,7 +58,7 @@ def _clicked(host: Host, cast: Cast) -> None:
 
 
 def _clicked_finals(cast: Cast) -> tuple[Final, ...]:
-    return _with_manager(cast, 20, is_from_crm=True)
+    return tuple(attrs.evolve(final, is_from_crm=True) for final in _with_manager(cast, 20))
 
 
 def _declined(host: Host, cast: Cast) -> None:
