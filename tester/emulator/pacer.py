@@ -1,0 +1,77 @@
+"""The clock of a script: it runs at a speed, stands still while it is paused, and can be moved on by hand."""
+
+import math
+
+import trio
+
+
+class Pacer:
+    """Says when the next webhook is due. One waits (`until`), others press the buttons; nothing here is polled."""
+
+    def __init__(self, speed: float, *, is_paused: bool = False) -> None:
+        self._speed = speed
+        self._is_paused = is_paused
+        # Of the script, at the moment when the clock was last touched.
+        self._seconds = 0.0
+        self._touched_at = trio.current_time()
+        self._steps = 0
+        self._touched = trio.Event()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether time stands still."""
+        return self._is_paused
+
+    def now_seconds(self) -> float:
+        """Seconds of the script that have passed."""
+        if self._is_paused or math.isinf(self._speed):
+            return self._seconds
+        return self._seconds + (trio.current_time() - self._touched_at) * self._speed
+
+    def pause(self) -> None:
+        """Stop the clock. Twice is as good as once."""
+        self._touch(is_paused=True)
+
+    def resume(self) -> None:
+        """Let it run on from where it stands."""
+        self._touch(is_paused=False)
+
+    def step(self) -> None:
+        """What is next is due now, paused or not; the clock is moved on to it."""
+        self._steps += 1
+        self._touch(is_paused=self._is_paused)
+
+    async def until(self, seconds: float) -> None:
+        """Wait for a second of the script."""
+        await trio.lowlevel.checkpoint()
+        while not self._is_due(seconds):
+            touched = self._touched
+            if self._is_paused:
+                await touched.wait()
+            else:
+                with trio.move_on_after((seconds - self.now_seconds()) / self._speed):
+                    await touched.wait()
+
+    def _is_due(self, seconds: float) -> bool:
+        if self._steps:
+            self._steps -= 1
+            self._move_on_to(seconds)
+            return True
+        if self._is_paused:
+            return False
+        if math.isinf(self._speed):
+            self._move_on_to(seconds)
+            return True
+        # A deadline may fire a rounding error before its time.
+        return self.now_seconds() >= seconds - 1e-6
+
+    def _move_on_to(self, seconds: float) -> None:
+        self._seconds = max(self.now_seconds(), seconds)
+        self._touched_at = trio.current_time()
+
+    def _touch(self, *, is_paused: bool) -> None:
+        self._seconds = self.now_seconds()
+        self._touched_at = trio.current_time()
+        self._is_paused = is_paused
+        self._touched.set()
+        self._touched = trio.Event()

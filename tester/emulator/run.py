@@ -1,0 +1,330 @@
+"""One call that is being played: its webhooks go out, its chats are looked at, and it is judged.
+
+A run is a nursery. Whatever happens in it ends with it: `stop` cancels all of it.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+
+import attrs
+import trio
+
+from gateway.errors import GatewayError, StoreRejected, StoreUnavailable
+from gateway.nurseries.clock import Clock
+from gateway.nurseries.enterprise import final_mode_of
+from gateway.ports import EnterpriseConfig, Store
+from tester.emulator.event_log import EventLog, Exchange, masked_body
+from tester.emulator.faults import Sending
+from tester.emulator.journal import Journal, Reading, RunEvent
+from tester.emulator.orders import Judgement, Order, Pace, RunState, TelegramTrouble, Verdict
+from tester.emulator.pacer import Pacer
+from tester.emulator.plan import Plan
+from tester.emulator.sight import Sight
+from tester.emulator.verdict import differences, verdict, why_unseen
+from tester.emulator.watch import Watch
+from tester.emulator.wording import wording_of
+from tester.host import Posted
+from tester.player import Delivery, Player
+
+__all__ = ["Run", "RunEvent", "RunIsOver", "Surroundings", "Target"]
+
+_log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 1.5
+"""So long the chats must show what is owed, and nothing else, before the run is judged well."""
+
+PATIENCE_SECONDS = 12.0
+"""So long after the closing grace a chat may take: a message a second to each chat, and a correction or two."""
+
+_TROUBLE_SECONDS = {
+    None: 0.0,
+    # Two refusals of 2 s each, with what the gateway adds to be careful.
+    TelegramTrouble.TOO_MANY: 10.0,
+    # Three failures of all chats one after another: waits of 0.5, 1 and 2 s.
+    TelegramTrouble.BROKEN: 15.0,
+    TelegramTrouble.BLOCKED: 0.0,
+}
+# A chat that was blocked: the gateway writes it off right after the answer, at most so much later.
+_BURIAL_SECONDS = 1.0
+_REVIVAL_SECONDS = 6.0
+_RETRY_SECONDS = 0.5
+# Of each webhook: post, answer, messages of a few chats, CRMs.
+_EVENTS_OF_A_WEBHOOK = 30
+_EVENTS_OF_A_RUN = 1000
+
+
+class RunIsOver(GatewayError):
+    """This run cannot do that any more."""
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """Where calls can be posted to. `address`: what an order calls it, `LOCAL` for this process. `url`: of its front door."""
+
+    address: str
+    url: str
+    is_local: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Surroundings:
+    """What a run is played on. `player_of`: a host that posts to this address."""
+
+    watch: Watch
+    store: Store
+    clock: Clock
+    log: EventLog
+    closing_grace_seconds: float
+    player_of: Callable[[str], Player] = lambda url: Player(base_url=url)
+
+
+class Run:
+    """A call that was ordered. `carry_out` is its task; the rest is for others and never waits.
+
+    Going step by step is a pause from the beginning: each `step` lets one webhook go, `resume` the rest as it happened.
+    """
+
+    def __init__(
+        self, run_id: str, plan: Plan, config: EnterpriseConfig, *, target: Target, surroundings: Surroundings, language: str
+    ) -> None:
+        self.id = run_id
+        self.plan = plan
+        self.language = language
+        self.verdict: Verdict | None = None
+        self.state = RunState.RUNNING
+        self._config = config
+        self._target = target
+        self._around = surroundings
+        self._wording = wording_of(language)
+        self._player = surroundings.player_of(target.url)
+        self._journal = Journal(most_items=_EVENTS_OF_A_RUN + _EVENTS_OF_A_WEBHOOK * len(plan.events))
+        self._sight = Sight(final=final_mode_of(config), journal=self._journal, clock=surroundings.clock)
+        self._pacer = Pacer(plan.speed, is_paused=plan.order.pace is Pace.STEP)
+        self._gone: set[int] = set()
+        self._refused: list[str] = []
+        self._scope = trio.CancelScope()
+        self._enter(RunState.PAUSED if plan.order.pace is Pace.STEP else RunState.RUNNING)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} {self.plan.order.pattern} {self.state} {self.posted_items}/{len(self.plan.events)}>"
+
+    @property
+    def order(self) -> Order:
+        """What was ordered."""
+        return self.plan.order
+
+    @property
+    def posted_items(self) -> int:
+        """How many webhooks of the script have left, or were lost."""
+        return len(self._gone)
+
+    def events(self, after: int = 0) -> Reading:
+        """What happened after event number `after`, and what happens; ends after the last event of a run that is over."""
+        return self._journal.events(after)
+
+    # ------------------------------------------------------------------ buttons
+
+    def pause(self) -> None:
+        """Let the script's time stand still. A webhook that is under way is answered. Raises: `RunIsOver`."""
+        self._must_be_posting()
+        self._pacer.pause()
+        self._enter(RunState.PAUSED)
+
+    def resume(self) -> None:
+        """Let it go on. Raises: `RunIsOver`."""
+        self._must_be_posting()
+        self._pacer.resume()
+        self._enter(RunState.RUNNING)
+
+    def step(self) -> None:
+        """Let the next webhook go now. Raises: `RunIsOver`."""
+        self._must_be_posting()
+        self._pacer.step()
+
+    def stop(self) -> None:
+        """End it at once; what was posted stays posted. Raises: `RunIsOver`."""
+        if self.state.is_over:
+            raise RunIsOver(self._wording.run_is_over)
+        self._end(RunState.STOPPED)
+        self._scope.cancel()
+
+    def _must_be_posting(self) -> None:
+        if self.state.is_over:
+            raise RunIsOver(self._wording.run_is_over)
+        if self.state is RunState.JUDGING:
+            raise RunIsOver(self._wording.everything_posted)
+
+    # ------------------------------------------------------------------ the task
+
+    async def carry_out(self) -> None:
+        """Play the call and judge it. Never raises but for cancellation.
+
+        After cancellation, and after `stop`, nothing of the run is left running, its faults are gone, and subscribers that were taken
+        for dead because of it are subscribed again.
+        """
+        judged: Verdict | None = None
+        try:
+            self._around.log.started(self.id, self._title())
+            with self._scope, self._following():
+                await self._post_all()
+                judged = await self._judge()
+        except Exception:  # noqa: BLE001
+            # Safety net: whatever is wrong with one run, the others and the gateway of this process go on.
+            _log.exception("run %s of the emulator failed", self.id)
+            self._end(RunState.FAILED)
+        finally:
+            with trio.move_on_after(_REVIVAL_SECONDS, shield=True):
+                await self._revive()
+            if judged is not None:
+                self._close(judged)
+            self._end(RunState.STOPPED)
+            self._around.log.ended(self.id, self._outcome())
+
+    def _following(self) -> AbstractContextManager[None]:
+        if not self._target.is_local:
+            return nullcontext()
+        return self._around.watch.following(self._config, self._sight, self.order.faults)
+
+    # ------------------------------------------------------------------ posting
+
+    async def _post_all(self) -> None:
+        async with self._player.connected() as post:
+            for sending in self.plan.sendings:
+                await self._pacer.until(sending.at_seconds)
+                if sending.is_lost:
+                    self._lose(sending)
+                else:
+                    await self._post(post, sending)
+
+    def _lose(self, sending: Sending) -> None:
+        self._gone.add(sending.index)
+        self._journal.publish("lost", {"index": sending.index, "kind": sending.posted.kind})
+        self._around.log.lost(self.id, sending.posted)
+
+    async def _post(self, post: Callable[[Posted], Awaitable[Delivery]], sending: Sending) -> None:
+        posted, sent_at = sending.posted, self._around.clock()
+        self._gone.add(sending.index)
+        self._journal.publish(
+            "post",
+            {
+                "index": sending.index,
+                "kind": posted.kind,
+                "at_seconds": sending.at_seconds,
+                "at": sent_at.isoformat(timespec="milliseconds"),
+                "url": self._player.url(posted),
+                "body": masked_body(posted.body),
+            },
+        )
+        try:
+            delivery = await post(posted)
+        except trio.Cancelled:
+            self._write_down(posted, sent_at, None)
+            raise
+        self._write_down(posted, sent_at, delivery)
+        if delivery.event_id is not None:
+            self._sight.own(delivery.event_id)
+        if delivery.error:
+            self._refused.append(self._wording.not_accepted.format(number=sending.index + 1, kind=posted.kind, error=delivery.error))
+        self._journal.publish(
+            "answer",
+            {
+                "index": sending.index,
+                "status": delivery.status,
+                "seconds": round(delivery.latency_seconds, 3),
+                "event_id": delivery.event_id,
+                "duplicate": delivery.duplicate,
+                "error": delivery.error,
+            },
+        )
+
+    def _write_down(self, posted: Posted, sent_at: datetime, delivery: Delivery | None) -> None:
+        self._around.log.exchanged(
+            Exchange(
+                run_id=self.id,
+                url=self._player.url(posted),
+                posted=posted,
+                headers=self._player.headers(posted),
+                sent_at=sent_at,
+                ended_at=self._around.clock(),
+                delivery=delivery,
+            )
+        )
+
+    # ------------------------------------------------------------------ judging
+
+    async def _judge(self) -> Verdict:
+        """Wait until the chats are as they must be and stay so for a while, or for as long as it may take."""
+        self._enter(RunState.JUDGING)
+        patience_seconds = self._around.closing_grace_seconds + PATIENCE_SECONDS + _TROUBLE_SECONDS[self.order.faults.telegram]
+        with trio.move_on_after(patience_seconds):
+            while not self._why_unseen():
+                changed = self._sight.changed
+                if self._differences():
+                    await changed.wait()
+                    continue
+                with trio.move_on_after(SETTLE_SECONDS) as settling:
+                    await changed.wait()
+                if settling.cancelled_caught:
+                    break
+        return verdict(refused=self._refused, unseen=self._why_unseen(), differences=self._differences())
+
+    def _why_unseen(self) -> str:
+        return why_unseen(self._config, is_local=self._target.is_local, blocked=self._sight.blocked, language=self.language)
+
+    def _differences(self) -> Sequence[str]:
+        owed = [chat_id for chat_id in self._config.subscribers if chat_id not in self._sight.blocked]
+        return differences(self._sight.chats, owed, self.plan.finals, chat_language=self.plan.language, language=self.language)
+
+    # ------------------------------------------------------------------ the end
+
+    async def _revive(self) -> None:
+        """Subscribe again who was taken for dead. Twice: at the first time the gateway may not have written it down yet."""
+        is_ours = self.order.faults.telegram is TelegramTrouble.BLOCKED
+        for wait_seconds in (0.0, _BURIAL_SECONDS) if is_ours and self._sight.blocked else ():
+            await trio.sleep(wait_seconds)
+            for chat_id in self._sight.blocked:
+                await self._revive_one(chat_id)
+
+    async def _revive_one(self, chat_id: int) -> None:
+        store, bot_token = self._around.store, self._config.bot_token
+        while True:
+            try:
+                await store.revive_recipient(bot_token=bot_token, chat_id=chat_id, at=self._around.clock())
+                return
+            except StoreUnavailable as exc:
+                _log.warning("run %s: chat %d cannot be subscribed again yet: %s", self.id, chat_id, exc)
+                await trio.sleep(_RETRY_SECONDS)
+            except StoreRejected as exc:
+                _log.error("run %s: chat %d cannot be subscribed again: %s", self.id, chat_id, exc)
+                return
+
+    def _enter(self, state: RunState) -> None:
+        if state is not self.state or not len(self._journal):
+            self.state = state
+            self._journal.publish("state", {"state": state.value}, is_last_word=state.is_over)
+
+    def _close(self, judged: Verdict) -> None:
+        if not self.state.is_over:
+            self.verdict = judged
+            told = {"judgement": judged.judgement.value, "differences": list(judged.differences)}
+            self._journal.publish("verdict", told, is_last_word=True)
+            self._end(RunState.DONE)
+
+    def _end(self, state: RunState) -> None:
+        """The last word; the first one that is said counts."""
+        if not self.state.is_over:
+            self._enter(state)
+            self._journal.close()
+
+    def _title(self) -> str:
+        order = self.order
+        return f"pattern {order.pattern} of enterprise {order.enterprise} to {self._target.url}, pace {order.pace}, {order.faults!r}"
+
+    def _outcome(self) -> str:
+        if self.verdict is None:
+            return self.state.value
+        if self.verdict.judgement is Judgement.EXPECTED:
+            return f"{self.state}, {self.verdict.judgement}"
+        return f"{self.state}, {self.verdict.judgement}: {'; '.join(self.verdict.differences)}"
