@@ -10,7 +10,7 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -25,7 +25,10 @@ EMBEDDED = "embedded"
 # Variables with our prefix that are not settings: the test suite's own, and what Kubernetes puts into every pod beside a service "gateway".
 _NOT_SETTINGS = re.compile(r"GATEWAY_(TEST_\w+|SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")
 _SHOWN_CHARACTERS = 80
+# The page of the emulator plays calls to real subscribers, and nothing but this stands before it.
+_LEAST_PASSWORD_CHARACTERS = 12
 _HIGHEST_PORT = 65535
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  (looked for, not bound)
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 # A traced enterprise becomes a file name beside the other logs.
@@ -62,6 +65,18 @@ class Bind:
     def __str__(self) -> str:
         """As it is written in the settings and for Hypercorn: IPv6 in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine gets there. A name may lead anywhere, but for `localhost`."""
+        return _is_loopback(self.host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 class _BadValue(Exception):
@@ -195,6 +210,20 @@ def _base_url_or_none(value: object) -> str:
     return "" if value == "" else _base_url(value)
 
 
+def _base_urls(value: object) -> tuple[str, ...]:
+    urls = tuple(dict.fromkeys(_base_url(part) for part in _items(value)))
+    if any("@" in urlsplit(url).netloc for url in urls):
+        raise _BadValue("addresses without user and password")
+    return urls
+
+
+def _password(value: object) -> str:
+    """As it is, spaces too. What cannot be printed cannot be typed in."""
+    if isinstance(value, str) and (not value or (len(value) >= _LEAST_PASSWORD_CHARACTERS and value.isprintable())):
+        return value
+    raise _BadValue(f"at least {_LEAST_PASSWORD_CHARACTERS} characters, all of them printable")
+
+
 def _traced(value: object) -> tuple[str, ...]:
     numbers = tuple(dict.fromkeys(_items(value)))
     if any(not _TRACED.fullmatch(number) or number in _LOGS_OF_OURS for number in numbers):
@@ -207,12 +236,16 @@ def _hidden_unless_embedded(url: str) -> str:
     return repr(url) if url == EMBEDDED else "'…'"
 
 
+def _hidden(text: str) -> str:
+    return "'…'" if text else "''"
+
+
 _PARSE = "parse"
 _HIDDEN = "hidden"
 
 
 def _setting(parse: Callable[[object], Any], default: object, *, show: Callable[[Any], str] | None = None) -> Any:
-    """A field whose default is written as a user would write it."""
+    """A field whose default is written as a user would write it. `show` is for the repr; what has one is not shown in errors either."""
     return attrs.field(default=parse(default), repr=show or True, metadata={_PARSE: parse, _HIDDEN: show is not None})
 
 
@@ -220,8 +253,10 @@ def _setting(parse: Callable[[object], Any], default: object, *, show: Callable[
 class Settings:
     """Every setting. Durations are in seconds unless the name says otherwise.
 
-    `database_url`: `embedded` or a conninfo. `tester_bind`: none = off. `public_base_url`: how the world reaches us, "" = it does not.
-    `traced_enterprises`: each has its log `<number>.log`. `allow_private_targets`: CRMs may live at plain, loopback and private addresses.
+    `database_url`: `embedded` or a conninfo. `tester_bind`: of the emulator's page, none = off; `tester_password`: what it asks for at
+    addresses that are not of this machine only; `tester_targets`: other gateways that it may post to. `public_base_url`: how the world
+    reaches us, "" = it does not. `traced_enterprises`: each has its log `<number>.log`. `allow_private_targets`: CRMs may live at plain,
+    loopback and private addresses.
     """
 
     database_url: str = _setting(_database_url, EMBEDDED, show=_hidden_unless_embedded)
@@ -231,6 +266,9 @@ class Settings:
     bind: tuple[Bind, ...] = _setting(_binds, "127.0.0.1:8000")
     internal_bind: tuple[Bind, ...] = _setting(_binds, "127.0.0.1:8020,127.0.0.1:8019")
     tester_bind: tuple[Bind, ...] = _setting(_binds_or_none, "127.0.0.1:8025")
+    tester_password: str = _setting(_password, "", show=_hidden)
+    # Not shown in errors: what was refused may hold a password.
+    tester_targets: tuple[str, ...] = _setting(_base_urls, "", show=repr)
     telegram_base_url: str = _setting(_base_url, "https://api.telegram.org")
     public_base_url: str = _setting(_base_url_or_none, "")
     bot_updates: BotUpdates = _setting(_choice(BotUpdates), "polling")
@@ -296,6 +334,22 @@ def _check_together(settings: Settings) -> None:
         for bind in binds:
             if bind.port and taken.setdefault(bind, name) != name:
                 raise SettingsError(f"{name}: {bind} is already in {taken[bind]}")
+    if not settings.tester_password:
+        for bind in settings.tester_bind:
+            if not bind.is_loopback:
+                raise SettingsError(f"tester_bind: {bind} can be reached from other machines: that needs tester_password")
+    for url in settings.tester_targets:
+        if url == settings.public_base_url or any(_leads_to(url, bind) for bind in taken):
+            raise SettingsError(f"tester_targets: {url} is this gateway itself, which the emulator always has")
     # Bot API, setWebhook: "HTTPS URL to send updates to".
     if settings.bot_updates is BotUpdates.WEBHOOK and not settings.public_base_url.startswith("https://"):
         raise SettingsError("bot_updates: webhook needs public_base_url with https://")
+
+
+def _leads_to(url: str, bind: Bind) -> bool:
+    """Whether this address is that listener, as far as can be told without asking for names."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if (parts.port or (443 if parts.scheme == "https" else 80)) != bind.port:
+        return False
+    return host == bind.host.lower() or (_is_loopback(host) and (bind.is_loopback or bind.host in _EVERYWHERE))

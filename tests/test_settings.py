@@ -30,6 +30,7 @@ def test_without_anything_given_the_documented_defaults_hold() -> None:
     assert settings.bind == (Bind("127.0.0.1", 8000),)
     assert settings.internal_bind == (Bind("127.0.0.1", 8020), Bind("127.0.0.1", 8019))
     assert settings.tester_bind == (Bind("127.0.0.1", 8025),)
+    assert (settings.tester_password, settings.tester_targets) == ("", ())
     assert settings.telegram_base_url == "https://api.telegram.org"
     assert (settings.crm_timeout_seconds, settings.enrichment_budget_seconds) == (2.0, 0.3)
     assert (settings.closing_grace_seconds, settings.open_call_seconds, settings.drain_seconds) == (8.0, 14400.0, 10.0)
@@ -164,3 +165,72 @@ def test_a_webhook_needs_an_address_the_world_can_reach() -> None:
     assert _refusal({"GATEWAY_BOT_UPDATES": "webhook"}) == "bot_updates: webhook needs public_base_url with https://"
     settings = load_settings({"GATEWAY_BOT_UPDATES": "webhook", "GATEWAY_PUBLIC_BASE_URL": "https://calls.example"})
     assert settings.bot_updates is BotUpdates.WEBHOOK
+
+
+# the emulator's page
+
+ELSEWHERE = ["0.0.0.0:8025", "[::]:8025", "192.168.1.5:8025", "[fd00::1]:8025", "gateway.example:8025", "[::ffff:127.0.0.1]:8025"]
+
+
+@pytest.mark.parametrize("bind", ELSEWHERE)
+def test_a_page_that_others_can_reach_needs_a_password(bind: str) -> None:
+    given = {"GATEWAY_TESTER_BIND": f"127.0.0.1:8025,{bind}"}
+    if bind == "[::ffff:127.0.0.1]:8025":
+        bind = "[::ffff:7f00:1]:8025"
+    assert _refusal(given) == f"tester_bind: {bind} can be reached from other machines: that needs tester_password"
+    assert load_settings({**given, "GATEWAY_TESTER_PASSWORD": "long enough!"}).tester_password == "long enough!"
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:8025", "127.1.2.3:8025", "[::1]:8025", "localhost:8025", "LocalHost:8025"])
+def test_a_page_for_this_machine_needs_none(bind: str) -> None:
+    assert load_settings({"GATEWAY_TESTER_BIND": bind}).tester_password == ""
+
+
+@pytest.mark.parametrize("password", ["s3cret", "s3cret78901", "s3cret890123\n", "s3cret890123\udcff"])
+def test_a_bad_password_is_refused_and_not_shown(password: str, tmp_path: Path) -> None:
+    refusal = _refusal({"GATEWAY_TESTER_PASSWORD": password})
+    assert refusal == "GATEWAY_TESTER_PASSWORD: wanted at least 12 characters, all of them printable"
+    assert "s3cret" not in refusal
+    config = _file(tmp_path, "tester_password = 123456789012\n")
+    assert "1234" not in _refusal({}, config)
+
+
+def test_the_password_is_not_in_the_representation() -> None:
+    settings = load_settings({"GATEWAY_TESTER_PASSWORD": "s3cret s3cret"})
+    assert settings.tester_password == "s3cret s3cret"
+    assert "s3cret" not in repr(settings)
+    assert "tester_password=''" in repr(Settings())
+
+
+def test_other_gateways_are_base_addresses_each_once() -> None:
+    given = {"GATEWAY_TESTER_TARGETS": "https://gw.example/, http://10.0.0.5:8000,https://gw.example"}
+    assert load_settings(given).tester_targets == ("https://gw.example", "http://10.0.0.5:8000")
+
+
+@pytest.mark.parametrize("target", ["gw.example", "ftp://gw.example", "https://gw.example/?token=s3cret", "https://me:s3cret@gw.example"])
+def test_a_bad_address_of_another_gateway_is_refused_without_what_is_in_it(target: str) -> None:
+    refusal = _refusal({"GATEWAY_TESTER_TARGETS": target})
+    assert refusal.startswith("GATEWAY_TESTER_TARGETS: wanted ")
+    assert "s3cret" not in refusal
+
+
+@pytest.mark.parametrize(
+    ("bind", "target"),
+    [
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("127.0.0.1:8000", "http://LOCALHOST:8000/"),
+        ("0.0.0.0:8000", "http://127.0.0.1:8000"),
+        ("[::]:80", "http://localhost"),
+        ("gw.example:443", "https://GW.example"),
+    ],
+)
+def test_the_gateway_itself_is_no_other_gateway(bind: str, target: str) -> None:
+    refusal = _refusal({"GATEWAY_BIND": bind, "GATEWAY_TESTER_TARGETS": target})
+    assert refusal == f"tester_targets: {target.rstrip('/')} is this gateway itself, which the emulator always has"
+    public = {"GATEWAY_PUBLIC_BASE_URL": "https://calls.example", "GATEWAY_TESTER_TARGETS": "https://calls.example/"}
+    assert "this gateway itself" in _refusal(public)
+
+
+def test_another_gateway_may_stand_on_this_machine() -> None:
+    given = {"GATEWAY_BIND": "0.0.0.0:8000,127.0.0.1:0", "GATEWAY_TESTER_TARGETS": "http://127.0.0.1:8001,http://10.0.0.1:8000"}
+    assert len(load_settings(given).tester_targets) == 2
