@@ -27,7 +27,7 @@ class ActKind(StrEnum):
     """What people and telephones do, as a diagram of the call shows it.
 
     `CALL`: source dials target. `RING`: target rings for source. `ANSWER`: source and target talk from now on. `HOLD`: they no longer do,
-    and the call goes on. `TRANSFER`: source hands the other one over to target. `REFUSE`: target does not take the call. `END`: source
+    and the call goes on. `TRANSFER`: source hands the other one over to target. `REFUSE`: source does not take target's call. `END`: source
     hangs up on target, "" when there is none.
     """
 

@@ -165,7 +165,8 @@ class Talk:
         """The call ends; without `hangup` the host loses the call's own one, or never sends it."""
         host = self.host
         held = self.holder.number if self.holder is not None else ""
-        host.act(ActKind.END, *((self.phone, held) if by_customer or not held else (held, self.phone)))
+        ours = held or (self.first if self.call_type == 1 and not self.answered else "")
+        host.act(ActKind.END, *((self.phone, held) if by_customer or not ours else (ours, self.phone)))
         mobile = self.mobile if self.mobile is not None and self.holder is self.mobile.leg else None
         if mobile is not None and not by_customer:
             mobile.leave(mobile_first=True)
@@ -281,9 +282,9 @@ def connect(talk: Talk) -> None:
 
 
 def fail(talk: Talk) -> None:
-    """An outgoing call that nobody answered ends."""
+    """An outgoing call that nobody answered ends: the extension gives up."""
     talk.holder = None
-    talk.end()
+    talk.end(by_customer=False)
 
 
 def internal(host: Host, caller: str, callee: str, *, ring_seconds: float, talk_seconds: float | None) -> None:

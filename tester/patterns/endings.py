@@ -7,7 +7,7 @@ from tester.patterns.pattern import Cast, Ending, Final
 
 
 def answered(cast: Cast, talker: str, seconds: int | None, *, transfers: str = "") -> tuple[Final, ...]:
-    """An incoming call that `talker`, as the chat shows him, took or was handed last."""
+    """A call whose customer was answered; `talker`, as the chat shows him, talked last."""
     return (Final(ending=Ending.ANSWERED, left=cast.customer(cast[roles.PHONE]), right=talker, seconds=seconds, transfers=transfers),)
 
 
