@@ -4,14 +4,17 @@ That a colleague is talking is told by nothing but his own call, which goes on b
 were recorded with 2-18, 2-19 and 2-20; 2-21 and 2-22 are the same transfers to the same colleague, who takes the customer.
 """
 
+from functools import partial
 from typing import Final
 
 from tester import pbx
 from tester.host import Host
 from tester.patterns import roles
 from tester.patterns.colleagues import Chat, chat
+from tester.patterns.endings import answered
 from tester.patterns.pattern import Cast, Ending, Pattern
-from tester.patterns.pattern import Final as Owed
+from tester.patterns.pattern import Final as FinalMessage
+from tester.patterns.transfer_words import DESCRIPTIONS, TITLES
 from tester.pbx import Talk
 
 _ROLES = (roles.PHONE, roles.LINE, roles.MANAGER, roles.SECOND, roles.THIRD)
@@ -78,137 +81,32 @@ def _ask_busy_who_takes_it(host: Host, cast: Cast) -> None:
     colleagues.end()
 
 
-def _twice_handed_on(cast: Cast) -> tuple[Owed, ...]:
-    people = (cast.shown(cast[role]) for role in (roles.MANAGER, roles.SECOND, roles.THIRD))
-    customer, last = cast.customer(cast[roles.PHONE]), cast.shown(cast[roles.THIRD])
-    return (Owed(ending=Ending.ANSWERED, left=customer, right=last, seconds=50, transfers=" → ".join(people)),)
+def _handed_on(cast: Cast, *, seconds: int) -> tuple[FinalMessage, ...]:
+    people = [cast.shown(cast[role]) for role in (roles.MANAGER, roles.SECOND, roles.THIRD)]
+    return answered(cast, people[-1], seconds, transfers=" → ".join(people))
 
 
-def _stayed(cast: Cast, *, seconds: int, talk_seconds: int) -> tuple[Owed, ...]:
-    customer, manager = cast.customer(cast[roles.PHONE]), cast.shown(cast[roles.MANAGER])
-    return (
-        _colleagues_talked(cast, talk_seconds),
-        Owed(ending=Ending.ANSWERED, left=customer, right=manager, seconds=seconds),
-    )
+def _stayed(cast: Cast, *, seconds: int, colleagues_seconds: int) -> tuple[FinalMessage, ...]:
+    return (*answered(cast, cast.shown(cast[roles.MANAGER]), seconds), _colleagues_talked(cast, colleagues_seconds))
 
 
-def _moved(cast: Cast, *, seconds: int, talk_seconds: int) -> tuple[Owed, ...]:
-    customer, manager, second = cast.customer(cast[roles.PHONE]), cast.shown(cast[roles.MANAGER]), cast.shown(cast[roles.SECOND])
-    return (
-        _colleagues_talked(cast, talk_seconds),
-        Owed(ending=Ending.ANSWERED, left=customer, right=second, seconds=seconds, transfers=f"{manager} → {second}"),
-    )
+def _moved(cast: Cast, *, seconds: int, colleagues_seconds: int) -> tuple[FinalMessage, ...]:
+    manager, second = cast.shown(cast[roles.MANAGER]), cast.shown(cast[roles.SECOND])
+    return (*answered(cast, second, seconds, transfers=f"{manager} → {second}"), _colleagues_talked(cast, colleagues_seconds))
 
 
-def _colleagues_talked(cast: Cast, seconds: int) -> Owed:
+def _colleagues_talked(cast: Cast, seconds: int) -> FinalMessage:
     caller, called = cast.shown(cast[roles.THIRD]), cast.shown(cast[roles.SECOND])
-    return Owed(ending=Ending.INTERNAL_ANSWERED, left=caller, right=called, seconds=seconds)
+    return FinalMessage(ending=Ending.INTERNAL_ANSWERED, left=caller, right=called, seconds=seconds)
 
 
-BUSY: Final[tuple[Pattern, ...]] = (
-    Pattern(
-        key="2-18",
-        title={
-            "ru": "Входящий: два перевода с запросом подряд",
-            "en": "Incoming: two attended transfers, one after the other",
-        },
-        description={
-            "ru": (
-                "Клиенту отвечает менеджер, спрашивает второго и передаёт ему звонок; второй так же передаёт его третьему. Одно "
-                "сообщение: в итоге назван третий менеджер, строка 🔀 показывает всю цепочку."
-            ),
-            "en": (
-                "The manager answers the customer, asks the second one and hands the call over; he hands it over to the third the same "
-                "way. One message: the final names the third manager, and the line 🔀 shows the whole chain."
-            ),
-        },
-        roles=_ROLES,
-        perform=_hand_on_twice,
-        finals=_twice_handed_on,
-    ),
-    Pattern(
-        key="2-19",
-        title={
-            "ru": "Входящий: перевод без запроса на занятого, не ответил",
-            "en": "Incoming: blind transfer to a busy colleague, not answered",
-        },
-        description={
-            "ru": (
-                "Третий менеджер говорит со вторым; в это время клиенту отвечает первый и переводит его без запроса на второго. Второй не "
-                "берёт трубку, звонок теряется. Два сообщения: внутренний разговор и звонок клиента, он завершён с первым менеджером "
-                "(разговор был) и без 🔀."
-            ),
-            "en": (
-                "The third manager talks with the second; meanwhile the first one answers a customer and transfers him blindly to the "
-                "second, who does not answer, and the call is lost. Two messages: the internal talk, and the customer's call, ended with "
-                "the first manager (they did talk) and without 🔀."
-            ),
-        },
-        roles=_ROLES,
-        perform=_send_to_busy,
-        finals=lambda cast: _stayed(cast, seconds=37, talk_seconds=52),
-    ),
-    Pattern(
-        key="2-20",
-        title={
-            "ru": "Входящий: перевод с запросом на занятого, не ответил",
-            "en": "Incoming: attended transfer to a busy colleague, not answered",
-        },
-        description={
-            "ru": (
-                "Третий менеджер говорит со вторым; первый отвечает клиенту и пробует с запросом передать его второму. Второй не "
-                "отвечает, первый возвращается к клиенту. Два сообщения: внутренний разговор и звонок клиента с первым менеджером, без 🔀."
-            ),
-            "en": (
-                "The third manager talks with the second; the first one answers a customer and asks the second to take him. He does not "
-                "answer, and the first one returns to the customer. Two messages: the internal talk, and the customer's call with the "
-                "first manager, without 🔀."
-            ),
-        },
-        roles=_ROLES,
-        perform=_ask_busy,
-        finals=lambda cast: _stayed(cast, seconds=47, talk_seconds=60),
-    ),
-    Pattern(
-        key="2-21",
-        title={
-            "ru": "Входящий: перевод без запроса на занятого, ответил после своего разговора",
-            "en": "Incoming: blind transfer to a busy colleague, who answers after his talk",
-        },
-        description={
-            "ru": (
-                "Как 2-19, но второй менеджер заканчивает внутренний разговор и берёт трубку, пока клиент ждёт. Два сообщения: внутренний "
-                "разговор завершается первым; звонок клиента завершён со вторым менеджером, с 🔀 от первого ко второму."
-            ),
-            "en": (
-                "As 2-19, but the second manager ends his internal talk and answers while the customer still waits. Two messages: the "
-                "internal talk ends first; the customer's call ends with the second manager, with 🔀 from the first to the second."
-            ),
-        },
-        roles=_ROLES,
-        perform=_send_to_busy_who_answers,
-        finals=lambda cast: _moved(cast, seconds=33, talk_seconds=31),
-    ),
-    Pattern(
-        key="2-22",
-        title={
-            "ru": "Входящий: перевод с запросом на занятого, он удержал свой разговор и принял",
-            "en": "Incoming: attended transfer to a busy colleague, who holds his talk and accepts",
-        },
-        description={
-            "ru": (
-                "Как 2-20, но второй менеджер ставит собеседника на удержание, отвечает первому и забирает клиента, а потом возвращается "
-                "к своему разговору. Два сообщения, которые не смешиваются: звонок клиента со вторым менеджером и 🔀, затем внутренний "
-                "разговор."
-            ),
-            "en": (
-                "As 2-20, but the second manager puts his own talk on hold, answers the first one, takes the customer over and afterwards "
-                "returns to his talk. Two messages that do not mix: the customer's call with the second manager and 🔀, then the internal "
-                "talk."
-            ),
-        },
-        roles=_ROLES,
-        perform=_ask_busy_who_takes_it,
-        finals=lambda cast: _moved(cast, seconds=30, talk_seconds=45),
-    ),
+BUSY: Final[tuple[Pattern, ...]] = tuple(
+    Pattern(key=key, title=TITLES[key], description=DESCRIPTIONS[key], roles=_ROLES, perform=perform, finals=finals)
+    for key, perform, finals in (
+        ("2-18", _hand_on_twice, partial(_handed_on, seconds=50)),
+        ("2-19", _send_to_busy, partial(_stayed, seconds=37, colleagues_seconds=52)),
+        ("2-20", _ask_busy, partial(_stayed, seconds=47, colleagues_seconds=60)),
+        ("2-21", _send_to_busy_who_answers, partial(_moved, seconds=33, colleagues_seconds=31)),
+        ("2-22", _ask_busy_who_takes_it, partial(_moved, seconds=30, colleagues_seconds=45)),
+    )
 )

@@ -4,26 +4,27 @@ The number rings a colleague for a quarter of a minute, then his mobile as well.
 message, in which neither the number nor a mobile that did not take the customer appears.
 """
 
+from functools import partial
 from typing import Final
-
-import attrs
 
 from tester import pbx
 from tester.host import Host
 from tester.patterns import roles
+from tester.patterns.endings import answered
 from tester.patterns.follow_me_steps import Question, Route, Sent, ask, send
-from tester.patterns.pattern import Cast, Ending, Pattern, mobile
-from tester.patterns.pattern import Final as Owed
+from tester.patterns.pattern import Cast, Pattern, mobile
+from tester.patterns.pattern import Final as FinalMessage
+from tester.patterns.transfer_words import DESCRIPTIONS, TITLES
 from tester.pbx import Talk
 
 _ROLES = (
     roles.PHONE,
     roles.LINE,
+    roles.MOBILE_LINE,
     roles.MANAGER,
     roles.SECOND,
     roles.MOBILE,
     roles.FOLLOW_ME,
-    attrs.evolve(roles.BACKUP_LINE, is_optional=True),
     roles.ALSO_RINGS_1,
 )
 _STEP_SECONDS = 15
@@ -45,7 +46,8 @@ def _route(cast: Cast) -> Route:
         number=cast[roles.FOLLOW_ME],
         colleague=cast[roles.SECOND],
         mobile=cast[roles.MOBILE],
-        backup_lines=cast.given(roles.BACKUP_LINE),
+        # The customer's own line is taken by him.
+        backup_lines=tuple(line for line in cast.given(roles.MOBILE_LINE) if line != cast[roles.LINE]),
     )
 
 
@@ -138,189 +140,32 @@ def _asked_in_vain(host: Host, cast: Cast) -> None:
     talk.end(by_customer=False)
 
 
-def _with_manager(cast: Cast, *, seconds: int) -> tuple[Owed, ...]:
-    customer, manager = cast.customer(cast[roles.PHONE]), cast.shown(cast[roles.MANAGER])
-    return (Owed(ending=Ending.ANSWERED, left=customer, right=manager, seconds=seconds),)
+def _with_manager(cast: Cast, *, seconds: int) -> tuple[FinalMessage, ...]:
+    return answered(cast, cast.shown(cast[roles.MANAGER]), seconds)
 
 
-def _with_second(cast: Cast, *, seconds: int) -> tuple[Owed, ...]:
+def _with_second(cast: Cast, *, seconds: int) -> tuple[FinalMessage, ...]:
     return _moved(cast, cast.shown(cast[roles.SECOND]), seconds)
 
 
-def _with_mobile(cast: Cast, *, seconds: int | None) -> tuple[Owed, ...]:
+def _with_mobile(cast: Cast, *, seconds: int | None) -> tuple[FinalMessage, ...]:
     return _moved(cast, mobile(cast[roles.MOBILE]), seconds)
 
 
-def _moved(cast: Cast, taker: str, seconds: int | None) -> tuple[Owed, ...]:
-    customer, manager = cast.customer(cast[roles.PHONE]), cast.shown(cast[roles.MANAGER])
-    return (Owed(ending=Ending.ANSWERED, left=customer, right=taker, seconds=seconds, transfers=f"{manager} → {taker}"),)
+def _moved(cast: Cast, taker: str, seconds: int | None) -> tuple[FinalMessage, ...]:
+    return answered(cast, taker, seconds, transfers=f"{cast.shown(cast[roles.MANAGER])} → {taker}")
 
 
-FOLLOW_ME: Final[tuple[Pattern, ...]] = (
-    Pattern(
-        key="2-23",
-        title={
-            "ru": "Входящий: FollowMe с запросом, приняли на мобильном",
-            "en": "Incoming: attended to follow-me, accepted on the mobile",
-        },
-        description={
-            "ru": (
-                "Менеджер отвечает клиенту и спрашивает номер FollowMe: звонит телефон второго менеджера, через 15 секунд и его "
-                "мобильный. Второй отвечает по мобильному и забирает клиента. Одно сообщение: в итоге 📱 мобильный, 🔀 от менеджера к "
-                "мобильному."
-            ),
-            "en": (
-                "The manager answers the customer and asks at the follow-me number: the second manager's telephone rings, after 15 "
-                "seconds his mobile too. He answers on the mobile and takes the customer. One message: the final names the 📱 mobile, with "
-                "🔀 from the manager to it."
-            ),
-        },
-        roles=_ROLES,
-        perform=_asked_and_accepted_on_mobile,
-        finals=lambda cast: _with_mobile(cast, seconds=46),
-    ),
-    Pattern(
-        key="2-24",
-        title={
-            "ru": "Входящий: FollowMe с запросом, на мобильном отказались",
-            "en": "Incoming: attended to follow-me, refused on the mobile",
-        },
-        description={
-            "ru": (
-                "Как 2-23, но второй менеджер, ответив по мобильному, клиента не берёт, и первый возвращается к клиенту. Одно сообщение: "
-                "в итоге первый менеджер, без 🔀; мобильный нигде не назван."
-            ),
-            "en": (
-                "As 2-23, but the second manager answers on his mobile and does not take the customer, so the first one returns to him. "
-                "One message: the final names the first manager, without 🔀; the mobile is not mentioned."
-            ),
-        },
-        roles=_ROLES,
-        perform=_asked_and_refused_on_mobile,
-        finals=lambda cast: _with_manager(cast, seconds=44),
-    ),
-    Pattern(
-        key="2-25",
-        title={
-            "ru": "Входящий: FollowMe с запросом, приняли на внутреннем",
-            "en": "Incoming: attended to follow-me, accepted at the desk",
-        },
-        description={
-            "ru": (
-                "Как 2-23, но второй менеджер берёт трубку на рабочем месте, пока звонит и мобильный, и забирает клиента. Одно сообщение: "
-                "в итоге второй менеджер, 🔀 от первого ко второму; мобильный нигде не назван."
-            ),
-            "en": (
-                "As 2-23, but the second manager answers at his desk while the mobile rings too, and takes the customer. One message: the "
-                "final names the second manager, with 🔀 from the first to the second; the mobile is not mentioned."
-            ),
-        },
-        roles=_ROLES,
-        perform=_asked_and_accepted_at_desk,
-        finals=lambda cast: _with_second(cast, seconds=45),
-    ),
-    Pattern(
-        key="2-26",
-        title={
-            "ru": "Входящий: FollowMe с запросом, на внутреннем отказались",
-            "en": "Incoming: attended to follow-me, refused at the desk",
-        },
-        description={
-            "ru": (
-                "Как 2-25, но второй менеджер клиента не берёт, и первый возвращается к клиенту. Одно сообщение: в итоге первый менеджер, "
-                "без 🔀."
-            ),
-            "en": (
-                "As 2-25, but the second manager does not take the customer, so the first one returns to him. One message: the final "
-                "names the first manager, without 🔀."
-            ),
-        },
-        roles=_ROLES,
-        perform=_asked_and_refused_at_desk,
-        finals=lambda cast: _with_manager(cast, seconds=43),
-    ),
-    Pattern(
-        key="2-27",
-        title={
-            "ru": "Входящий: FollowMe без запроса, ответили на внутреннем",
-            "en": "Incoming: blind to follow-me, answered at the desk",
-        },
-        description={
-            "ru": (
-                "Менеджер отвечает клиенту и переводит его без запроса на номер FollowMe: звонит телефон второго менеджера, через 15 "
-                "секунд и его мобильный; второй берёт трубку на рабочем месте. Одно сообщение: в итоге второй менеджер, 🔀 от первого ко "
-                "второму."
-            ),
-            "en": (
-                "The manager answers the customer and transfers him blindly to the follow-me number: the second manager's telephone "
-                "rings, after 15 seconds his mobile too; he answers at his desk. One message: the final names the second manager, with 🔀 "
-                "from the first to the second."
-            ),
-        },
-        roles=_ROLES,
-        perform=_sent_and_taken_at_desk,
-        finals=lambda cast: _with_second(cast, seconds=40),
-    ),
-    Pattern(
-        key="2-28",
-        title={
-            "ru": "Входящий: FollowMe без запроса, ответили на мобильном",
-            "en": "Incoming: blind to follow-me, answered on the mobile",
-        },
-        description={
-            "ru": (
-                "Как 2-27, но второй менеджер отвечает по мобильному. Последний hangup самого звонка хост не присылает, поэтому итог "
-                "появляется через несколько секунд после разговора. Одно сообщение: в итоге 📱 мобильный, 🔀 от менеджера к мобильному, "
-                "длительность любая."
-            ),
-            "en": (
-                "As 2-27, but the second manager answers on his mobile. The host never sends the hangup of the call itself, so the final "
-                "comes a few seconds after the talk. One message: the final names the 📱 mobile, with 🔀 from the manager to it, of any "
-                "length."
-            ),
-        },
-        roles=_ROLES,
-        perform=_sent_and_taken_on_mobile,
-        finals=lambda cast: _with_mobile(cast, seconds=None),
-    ),
-    Pattern(
-        key="2-29",
-        title={
-            "ru": "Входящий: FollowMe без запроса, никто не ответил",
-            "en": "Incoming: blind to follow-me, nobody answers",
-        },
-        description={
-            "ru": (
-                "Как 2-27, но не отвечает никто, и звонок теряется. Разговор с первым менеджером был, поэтому звонок не пропущен. Одно "
-                "сообщение: в итоге ✅ и первый менеджер, без 🔀."
-            ),
-            "en": (
-                "As 2-27, but nobody answers, and the call is lost. The first manager did talk with the customer, so it is not a missed "
-                "call. One message: the final says ✅ and names the first manager, without 🔀."
-            ),
-        },
-        roles=_ROLES,
-        perform=_sent_and_lost,
-        finals=lambda cast: _with_manager(cast, seconds=55),
-    ),
-    Pattern(
-        key="2-30",
-        title={
-            "ru": "Входящий: FollowMe с запросом, никто не ответил",
-            "en": "Incoming: attended to follow-me, nobody answers",
-        },
-        description={
-            "ru": (
-                "Менеджер спрашивает номер FollowMe, но не отвечают ни телефон второго менеджера, ни его мобильный; первый возвращается к "
-                "клиенту. Одно сообщение: в итоге первый менеджер, без 🔀."
-            ),
-            "en": (
-                "The manager asks at the follow-me number, but neither the second manager's telephone nor his mobile is answered; the "
-                "first one returns to the customer. One message: the final names the first manager, without 🔀."
-            ),
-        },
-        roles=_ROLES,
-        perform=_asked_in_vain,
-        finals=lambda cast: _with_manager(cast, seconds=45),
-    ),
+FOLLOW_ME: Final[tuple[Pattern, ...]] = tuple(
+    Pattern(key=key, title=TITLES[key], description=DESCRIPTIONS[key], roles=_ROLES, perform=perform, finals=finals)
+    for key, perform, finals in (
+        ("2-23", _asked_and_accepted_on_mobile, partial(_with_mobile, seconds=46)),
+        ("2-24", _asked_and_refused_on_mobile, partial(_with_manager, seconds=44)),
+        ("2-25", _asked_and_accepted_at_desk, partial(_with_second, seconds=45)),
+        ("2-26", _asked_and_refused_at_desk, partial(_with_manager, seconds=43)),
+        ("2-27", _sent_and_taken_at_desk, partial(_with_second, seconds=40)),
+        ("2-28", _sent_and_taken_on_mobile, partial(_with_mobile, seconds=None)),
+        ("2-29", _sent_and_lost, partial(_with_manager, seconds=55)),
+        ("2-30", _asked_in_vain, partial(_with_manager, seconds=45)),
+    )
 )
