@@ -26,6 +26,7 @@ KEPT_RUNS = 20
 """Runs that can be asked for: a run with its journal is some 100 KB, at most about 2 MB."""
 
 ACTIVE_RUNS = 8
+"""Calls that are played at once, unless a test asks for more: a page shows one, and a gateway at work is not to be flooded by chance."""
 
 # A host counts its channels; so many of one call are more than any pattern has, and two runs of a process share none.
 _CHANNELS_OF_A_RUN = 1000
@@ -55,6 +56,7 @@ class Emulator:
         seed_base: from 0 to 999,999, in the place of chance.
         player_of: a host that posts to an address.
         patterns: by key.
+        active_runs: so many calls may be played at once.
     """
 
     def __init__(
@@ -71,10 +73,12 @@ class Emulator:
         seed_base: int | None = None,
         player_of: Callable[[str], Player] = lambda url: Player(base_url=url),
         patterns: Mapping[str, Pattern] = PATTERNS,
+        active_runs: int = ACTIVE_RUNS,
     ) -> None:
         self.targets = tuple(targets)
         self._enterprises = enterprises
         self._patterns = patterns
+        self._active_runs = active_runs
         self._clock = clock
         self._timing = Timing(closing_grace_seconds=closing_grace_seconds)
         self._can_block = can_block
@@ -114,8 +118,8 @@ class Emulator:
         plan = self._planned(order, config, language)
         if self._nursery is None:
             raise NotRunning(wording.not_running)
-        if sum(not run.state.is_over for run in self._runs.values()) >= ACTIVE_RUNS:
-            raise TooManyRuns(wording.too_many_runs.format(most=ACTIVE_RUNS))
+        if sum(not run.state.is_over for run in self._runs.values()) >= self._active_runs:
+            raise TooManyRuns(wording.too_many_runs.format(most=self._active_runs))
         self._started_items += 1
         # The base tells the runs of two processes apart: a page may still ask for one that was before a restart.
         run_id = f"{self._seed_base:05x}-{self._started_items}"
