@@ -8,9 +8,12 @@ from typing import Any, cast
 from gateway.attempts import IntegrationLog
 from gateway.ports import StoredEvent
 from tester.fakes.telegram import FakeMessage, FakeTelegram
+from tester.host import UNKNOWN
 from tester.memory import MemoryStore
 
 _LEFT_OUT = frozenset(("Token", "UniqueId"))
+# What a host does not know is no news: empty fields are left out as well.
+_UNKNOWN: tuple[object, ...] = ("", UNKNOWN, [""], [])
 _NO_ANSWER = "no answer"
 
 # Seconds, a rank among things of the same instant (cause before effect), the line.
@@ -40,10 +43,10 @@ def tell(*, store: MemoryStore, telegram: FakeTelegram, began: datetime, began_s
 
 def _event(store: MemoryStore, event: StoredEvent) -> str:
     body = cast("dict[str, Any]", json.loads(event.raw_body))
-    fields = ", ".join(f"{name}={value}" for name, value in body.items() if name not in _LEFT_OUT)
+    fields = ", ".join(f"{name}={value}" for name, value in body.items() if name not in _LEFT_OUT and value not in _UNKNOWN)
     error = store.error_of(event.event_id)
     state = f"error: {error}" if error else "understood" if store.is_processed(event.event_id) else "waits for its lane"
-    return f"{event.kind} {event.unique_id} ({fields}): {state}"
+    return f"{event.kind} {event.unique_id or '-'} ({fields}): {state}"
 
 
 def _attempt(log: IntegrationLog) -> str:

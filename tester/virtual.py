@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import attrs
 import trio
@@ -27,7 +28,7 @@ from gateway.settings import BotUpdates
 from telegram_client.api import BotApi
 from telegram_client.http import HttpClient
 from tester.fakes.telegram import FakeMessage, FakeTelegram
-from tester.host import Posted
+from tester.host import Host, Posted
 from tester.memory import MemoryStore
 from tester.story import tell
 
@@ -203,6 +204,10 @@ class House:
         times = {"DateReceived": "2025-10-01 12:00:00", "StartTime": "2025-10-01 12:00:00"}
         end = f"2025-10-01 12:{seconds // 60:02}:{seconds % 60:02}"
         return await self.post("hangup", unique_id, CallStatus=status, Extensions=["151"], **times, EndTime=end, **fields)
+
+    def host(self, *, seed: int = 0, linkedid: bool = False) -> Host:
+        """A PBX of June's whose calls begin now. Several calls at once need seeds that are a thousand apart: UniqueIds come of them."""
+        return Host(token=HOST, started_at=self.clock(), zone=ZoneInfo(JUNE.timezone), seed=seed, linkedid=linkedid)
 
     async def play(self, script: Iterable[Posted]) -> None:
         """A whole call (`tester.pbx`, `tester.patterns`): each webhook at its second, counted from now. All are stored on return."""
