@@ -4,8 +4,8 @@ Errors of the way and of the other side become one line; nothing of httpx is abo
 """
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Final, cast
 
 import attrs
@@ -65,33 +65,36 @@ class Client:
             with suppress(GatewayError):
                 await self.post(f"/api/runs/{run_id}/stop")
 
-    async def events(self, run_id: str) -> AsyncGenerator[StreamEvent]:
-        """What happens in a run, from its beginning to its end. A stream that breaks is taken up where it broke.
+    async def follow(self, run_id: str, hear: Callable[[StreamEvent], bool]) -> None:
+        """Have `hear` told what happens in a run, from its beginning, until it says by True that this was the end.
 
-        Close it (`contextlib.aclosing`). Raises: `Unreachable`.
+        A stream that breaks is taken up where it broke. Raises: `Unreachable`, and what `hear` raises.
         """
-        last, failures = 0, 0
-        while failures <= _REOPENINGS:
-            try:
-                async with self._stream(run_id, last) as events:
-                    async for event in events:
-                        last, failures = event.seq, 0
-                        yield event
-            except (httpx.TransportError, _NotNow):
-                pass
-            # It is over, or it broke: the listener knows, and closes this when it was the end.
+        last, failures, is_over = 0, 0, False
+        while not is_over:
+            with suppress(httpx.TransportError, _NotNow):
+                async with self._stream(run_id, last) as response, aclosing(response.aiter_bytes()) as chunks:
+                    parser = StreamParser()
+                    # To the end of the answer, also after the end of the run: httpx leaves no loose ends then.
+                    async for chunk in chunks:
+                        for event in parser.feed(chunk):
+                            last, failures = event.seq, 0
+                            is_over = hear(event) or is_over
+            if is_over:
+                return
+            if failures == _REOPENINGS:
+                raise Unreachable("the gateway does not tell any more what becomes of the run; is it still running?")
             failures += 1
             await trio.sleep(_REOPEN_SECONDS)
-        raise Unreachable("the gateway does not tell any more what becomes of the run; is it still running?")
 
     @asynccontextmanager
-    async def _stream(self, run_id: str, after: int) -> AsyncGenerator[AsyncIterator[StreamEvent]]:
+    async def _stream(self, run_id: str, after: int) -> AsyncGenerator[httpx.Response]:
         headers = {"Last-Event-ID": str(after)} if after else {}
         timeout = httpx.Timeout(_ANSWER_SECONDS, read=_SILENCE_SECONDS)
         async with self._http.stream("GET", f"/api/runs/{run_id}/stream", headers=headers, timeout=timeout) as response:
             if response.status_code != 200:
                 raise _NotNow
-            yield parse_stream(response.aiter_bytes())
+            yield response
 
     async def _ask(self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Any:
         try:
@@ -116,21 +119,27 @@ async def open_client(base_url: str, *, password: str, language: str) -> AsyncGe
         yield Client(http, language)
 
 
-async def parse_stream(chunks: AsyncIterator[bytes]) -> AsyncIterator[StreamEvent]:
-    """The events in a stream of bytes (WHATWG HTML, 9.2.6), as far as our own streams use what there is."""
-    fields: dict[bytes, bytes] = {}
-    rest = b""
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
+@attrs.define(eq=False)
+class StreamParser:
+    """Makes events of the bytes of a stream (WHATWG HTML, 9.2.6), as far as our own streams use what there is."""
+
+    _rest: bytes = b""
+    _fields: dict[bytes, bytes] = attrs.field(factory=dict[bytes, bytes])
+
+    def feed(self, chunk: bytes) -> Sequence[StreamEvent]:
+        """The events that are whole now."""
+        events: list[StreamEvent] = []
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             name, _, value = line.partition(b":")
             if line:
-                fields[name] = value.removeprefix(b" ")
-            else:
-                event = _event(fields)
-                fields = {}
-                if event is not None:
-                    yield event
+                self._fields[name] = value.removeprefix(b" ")
+                continue
+            event = _event(self._fields)
+            self._fields = {}
+            if event is not None:
+                events.append(event)
+        return events
 
 
 def _event(fields: Mapping[bytes, bytes]) -> StreamEvent | None:

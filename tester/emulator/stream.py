@@ -4,14 +4,14 @@ It stands before Quart: a handler there ends after 30 s and never hears that its
 """
 
 import json
-import logging
+import re
 from collections.abc import AsyncIterable, Callable, Mapping
 from typing import Any, Final, Protocol, cast
 
 import attrs
 import trio
 
-from gateway.web.asgi import App, Receive, Scope, Send, answer_early
+from gateway.web.asgi import App, Receive, Scope, Send, answer, body_or_answer
 from gateway.web.problems import RETRY_AFTER_SECONDS, Answer, error_body
 
 MAX_STREAMS: Final = 32
@@ -28,12 +28,9 @@ _HEADERS: Final = (
     # nginx, proxy_buffering: it would hold events back until it has a page full of them.
     (b"x-accel-buffering", b"no"),
 )
-_PREFIX: Final = "/api/runs/"
-_SUFFIX: Final = "/stream"
+_PATH: Final = re.compile(r"/api/runs/([^/]+)/stream")
 # Far above what a run can have, far below what makes a number of a text slow.
 _LONGEST_ID_DIGITS: Final = 9
-
-_log = logging.getLogger(__name__)
 
 
 class Told(Protocol):
@@ -61,11 +58,6 @@ def event_bytes(told: Told) -> bytes:
     return f"id: {told.seq}\nevent: {told.kind}\ndata: {data}\n\n".encode(errors="replace")
 
 
-def is_stream(path: str) -> bool:
-    """Whether a path is a stream's."""
-    return path.startswith(_PREFIX) and path.endswith(_SUFFIX) and "/" not in path[len(_PREFIX) : -len(_SUFFIX)]
-
-
 @attrs.define(eq=False)
 class Streams:
     """Answers `GET /api/runs/{id}/stream`, and hands everything else on to `rest`.
@@ -79,6 +71,11 @@ class Streams:
     _is_finishing: bool = False
     _closing: trio.Event = attrs.field(factory=trio.Event)
     _all_ended: trio.Event = attrs.field(factory=trio.Event)
+
+    @property
+    def open_items(self) -> int:
+        """How many there are now."""
+        return self._open
 
     async def finish(self, seconds: float) -> None:
         """Open no more streams, and wait until those that are open have ended with their runs; after `seconds` the rest is ended.
@@ -94,12 +91,15 @@ class Streams:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or not is_stream(scope["path"]):
+        found = _PATH.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        if found is None:
             await self._rest(scope, receive, send)
             return
-        problem, run, after = self._examine(scope)
+        if not isinstance(await body_or_answer(scope, receive, send), bytes):
+            return
+        problem, run, after = self._examine(scope, found[1])
         if problem is not None or run is None:
-            await answer_early(receive, send, problem or _answer(404, "there is no such run"))
+            await answer(send, problem or _answer(404, "there is no such run"))
             return
         self._open += 1
         try:
@@ -109,11 +109,11 @@ class Streams:
             if not self._open:
                 self._all_ended.set()
 
-    def _examine(self, scope: Scope) -> tuple[Answer | None, Followed | None, int]:
+    def _examine(self, scope: Scope, run_id: str) -> tuple[Answer | None, Followed | None, int]:
         """What is wrong with a request; else the run and after which of its events the client wants to go on."""
         if scope["method"] != "GET":
             return _answer(405, "Method Not Allowed", (b"allow", b"GET")), None, 0
-        run = self._find(scope["path"][len(_PREFIX) : -len(_SUFFIX)])
+        run = self._find(run_id)
         if run is None:
             return _answer(404, "there is no such run"), None, 0
         after = _last_event_id(scope)

@@ -3,7 +3,6 @@
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -106,20 +105,14 @@ async def emulate(base_url: str, password: str, language: str, wish: Wish, tell:
     async with open_client(base_url, password=password, language=language) as client:
         pattern = _pattern(await client.get("/api/patterns"), wish.pattern)
         run = await client.post("/api/runs", await _order(client, wish, pattern))
-        is_over = False
+        teller = _Teller(tell, _WORDS[language], total=run["total"])
         try:
-            teller = _Teller(tell, _WORDS[language], total=run["total"])
             teller.begin(wish, run, title=pattern["title"], base_url=base_url)
-            async with aclosing(client.events(run["id"])) as events:
-                async for event in events:
-                    teller.hear(event)
-                    is_over = teller.state.is_over
-                    if is_over:
-                        break
-            return teller.end()
+            await client.follow(run["id"], teller.hear)
         finally:
-            if not is_over:
+            if not teller.state.is_over:
                 await client.stop(run["id"], within_seconds=_STOP_SECONDS)
+        return teller.end()
 
 
 async def _order(client: Client, wish: Wish, pattern: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -253,8 +246,8 @@ class _Teller:
             )
         )
 
-    def hear(self, event: StreamEvent) -> None:
-        """Tell one event. What this version does not know is passed over."""
+    def hear(self, event: StreamEvent) -> bool:
+        """Tell one event; whether it was the end. What this version does not know is passed over."""
         data = event.data
         match event.kind:
             case "state":
@@ -280,6 +273,7 @@ class _Teller:
                     self._tell(f"  {_line(difference)}")
             case _:
                 pass
+        return self.state.is_over
 
     def end(self) -> int:
         """The exit code."""

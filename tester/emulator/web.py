@@ -21,7 +21,7 @@ from gateway.web.guards import LoopbackOnly, NoForeignPages, PasswordOnly, is_lo
 from gateway.web.listeners import serve_app
 from gateway.web.quart_errors import create_app, serve_patiently
 from tester.emulator.assets import INDEX, Asset, read_assets
-from tester.emulator.emulator import Emulator, NoSuchRun, OrderRefused, TooManyRuns
+from tester.emulator.emulator import Emulator, NoSuchRun, NotRunning, OrderRefused, TooManyRuns
 from tester.emulator.reading import BadRequest, read_order
 from tester.emulator.run import Run, RunIsOver
 from tester.emulator.shapes import (
@@ -109,7 +109,7 @@ class Desk:
 
     async def suggest(self) -> Response:
         """Who could play the roles of a pattern."""
-        return json_answer({"values": dict(self.emulator.suggest(_asked_for("pattern"), _asked_for("enterprise")))})
+        return json_answer({"values": dict(self.emulator.suggest(_asked_for("pattern"), _asked_for("enterprise"), _language()))})
 
     async def plan(self) -> Response:
         """What a call would be; nothing is played."""
@@ -125,11 +125,11 @@ class Desk:
 
     async def show_run(self, run_id: str) -> Response:
         """One run."""
-        return json_answer(run_shape(self.emulator.find(run_id)))
+        return json_answer(run_shape(self.emulator.find(run_id, _language())))
 
     async def act(self, action: Callable[[Run], None], run_id: str) -> Response:
         """Have a run do something."""
-        run = self.emulator.find(run_id)
+        run = self.emulator.find(run_id, _language())
         action(run)
         return json_answer(run_shape(run))
 
@@ -162,6 +162,7 @@ def _app(desk: Desk) -> App:
     app.register_error_handler(OrderRefused, _refused)
     app.register_error_handler(NoSuchRun, _not_found)
     app.register_error_handler(_NotFound, _not_found)
+    app.register_error_handler(NotRunning, _stopping)
     app.register_error_handler(TooManyRuns, _conflict)
     app.register_error_handler(RunIsOver, _conflict)
     return serve_patiently(app)
@@ -210,6 +211,10 @@ def _not_found(error: Exception) -> Response:
 
 def _conflict(error: Exception) -> Response:
     return _error(409, error)
+
+
+def _stopping(error: Exception) -> Response:
+    return _error(503, error)
 
 
 def _asked_for(name: str) -> str:
