@@ -24,6 +24,7 @@ from gateway.errors import GatewayError, SettingsError
 from gateway.logs import RedactingFormatter, open_logs
 from gateway.nurseries.service import run_until_signalled
 from gateway.settings import Settings, load_settings
+from tester.emulator.companion import EMULATOR_DOOR, open_emulation, page_urls
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -138,13 +139,13 @@ async def _serve(settings: Settings) -> int:
     traced = settings.traced_enterprises
     with open_logs(settings.log_dir, level=settings.log_level.value, traced=traced) as trace:
         try:
-            with _warned_on_stderr() as be_quiet:
+            with _warned_on_stderr() as be_quiet, open_emulation(settings) as emulation:
 
                 def tell(addresses: Mapping[str, Sequence[str]]) -> None:
                     be_quiet()
                     _tell_addresses(addresses)
 
-                async with open_gateway(settings, trace=trace) as gateway:
+                async with open_gateway(settings, trace=trace, companion=emulation) as gateway:
                     return await run_until_signalled(gateway.service, on_ready=tell)
         except Exception as exc:
             # Whatever ends the process is to be found in its log too; it is raised again.
@@ -172,10 +173,10 @@ def _warned_on_stderr() -> Generator[Callable[[], None]]:
 
 
 def _tell_addresses(addresses: Mapping[str, Sequence[str]]) -> None:
-    for door, bound in addresses.items():
-        for address in bound:
-            print(f"{door} listener: http://{address}", flush=True)
-            _log.info("%s listener: http://%s", door, address)
+    lines = [f"{door} listener: http://{address}" for door, bound in addresses.items() if door != EMULATOR_DOOR for address in bound]
+    for line in (*lines, *(f"emulator: {url}" for url in page_urls(addresses))):
+        print(line, flush=True)
+        _log.info("%s", line)
 
 
 def _settings(config: Path | None) -> Settings:

@@ -159,6 +159,16 @@ def test_a_taken_address_is_one_line_and_in_the_log(gateway: Gateway, tmp_path: 
     assert "Traceback" not in log
 
 
+def test_the_taken_address_of_the_emulator_is_named_by_its_setting(gateway: Gateway, expected_errors: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        result = gateway("serve", GATEWAY_BIND="127.0.0.1:0", GATEWAY_INTERNAL_BIND="127.0.0.1:0", GATEWAY_TESTER_BIND=address)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"gateway: tester_bind: cannot listen on {address}: ")
+    assert len(result.stderr.splitlines()) == 1
+    expected_errors.claim("the gateway ends")
+
+
 def test_help_shows_the_commands_that_there_are(gateway: Gateway) -> None:
     result = gateway("--help")
     shown = re.findall(r"^  ([a-z]+) ", result.stdout, re.MULTILINE)
@@ -355,9 +365,10 @@ def test_the_doctor_knows_no_strangers(gateway: Gateway, configuration: Path) ->
 
 @contextlib.contextmanager
 def serving(tmp_path: Path, env: dict[str, str]) -> Generator[tuple["subprocess.Popen[str]", dict[str, str]]]:
-    """A gateway in a process of its own, and its addresses by name."""
-    binds = {"GATEWAY_BIND": "127.0.0.1:0", "GATEWAY_INTERNAL_BIND": "127.0.0.1:0", "GATEWAY_LOG_DIR": str(tmp_path / "logs")}
-    process = subprocess.Popen(command("serve"), env={**env, **binds}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """A gateway in a process of its own, without the emulator, and its addresses by name."""
+    binds = {"GATEWAY_BIND": "127.0.0.1:0", "GATEWAY_INTERNAL_BIND": "127.0.0.1:0", "GATEWAY_TESTER_BIND": ""}
+    logs = {"GATEWAY_LOG_DIR": str(tmp_path / "logs")}
+    process = subprocess.Popen(command("serve"), env={**env, **binds, **logs}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         lines = [process.stdout.readline() for _ in range(2)]

@@ -1,0 +1,135 @@
+"""The emulator as it lives beside the gateway, in its process: what of the gateway it taps, and the door to its page.
+
+It is in the process because it wants to see what was really stored and shown, and because a fault in the place of Telegram must hit one
+chat and nobody else. What it plays goes over HTTP to the front door all the same, as a host's webhooks do.
+"""
+
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+import trio
+
+from cache.directory import Directory
+from gateway.nurseries.clock import wall_clock
+from gateway.nurseries.service import Addresses, Door
+from gateway.ports import EnterpriseConfig
+from gateway.settings import Settings
+from gateway.web.listeners import BindError
+from sql.pool import Pool
+from sql.store import PostgresStore
+from tester.emulator.emulator import Emulator
+from tester.emulator.event_log import EventLog, open_event_log
+from tester.emulator.orders import LOCAL
+from tester.emulator.run import Target
+from tester.emulator.watch import Watch, WatchedCrmHttp, WatchedStore, WatchedTelegram
+from tester.emulator.web import emulator_door
+
+EMULATOR_DOOR = "emulator"
+PAGE = "/test-interface"
+
+# The Bot API of everybody: nobody's subscription there is to be ended by a test, not for a minute.
+_REAL_TELEGRAM = "api.telegram.org"
+# Addresses to listen on that are none to go to.
+_ANYWHERE = MappingProxyType({"0.0.0.0": "127.0.0.1", "[::]": "[::1]"})  # noqa: S104  (to be replaced)
+
+
+class Emulation:
+    """`gateway.bootstrap.Companion`: the emulator of one gateway.
+
+    Args:
+        settings: of the gateway; `tester_bind` must not be empty.
+        log: of what is played.
+    """
+
+    def __init__(self, settings: Settings, log: EventLog) -> None:
+        self._settings = settings
+        self._log = log
+        self._watch = Watch()
+
+    def store(self, pool: Pool) -> WatchedStore:
+        """Tells runs what was stored."""
+        return WatchedStore(pool, self._watch)
+
+    def telegram(self) -> WatchedTelegram:
+        """Answers in Telegram's place where a run wants that."""
+        return WatchedTelegram(self._watch)
+
+    def crm_http(self, *, allow_private_targets: bool) -> WatchedCrmHttp:
+        """Hangs where a run wants that."""
+        return WatchedCrmHttp(self._watch, allow_private_targets=allow_private_targets)
+
+    def doors(self, *, store: PostgresStore, directory: Directory, addresses: Addresses) -> Mapping[str, Door]:
+        """The page and its API. `addresses`: the first of "public" is where calls are posted to by default."""
+        settings = self._settings
+        can_block = urlsplit(settings.telegram_base_url).hostname != _REAL_TELEGRAM
+
+        def enterprises() -> Sequence[EnterpriseConfig]:
+            return directory.enterprises
+
+        emulator = Emulator(
+            enterprises=enterprises,
+            targets=_targets(settings, addresses["public"][0]),
+            watch=self._watch,
+            store=store,
+            clock=wall_clock,
+            log=self._log,
+            closing_grace_seconds=settings.closing_grace_seconds,
+            can_block=can_block,
+        )
+        binds = [str(bind) for bind in settings.tester_bind]
+        door = partial(emulator_door, emulator, binds, settings.tester_password, enterprises=enterprises, can_block=can_block)
+        return {EMULATOR_DOOR: partial(_named_door, door)}
+
+
+@contextmanager
+def open_emulation(settings: Settings) -> Generator[Emulation | None]:
+    """The companion of a gateway with these settings, with its log, while the block runs; None when they want no emulator.
+
+    Raises: `SettingsError` when the log cannot be written.
+    """
+    if not settings.tester_bind:
+        yield None
+        return
+    with open_event_log(settings.log_dir) as log:
+        yield Emulation(settings, log)
+
+
+def page_urls(addresses: Addresses) -> Sequence[str]:
+    """Where the page is, by the addresses of a running gateway; none without an emulator."""
+    return [f"http://{reachable(address)}{PAGE}" for address in addresses.get(EMULATOR_DOOR, ())]
+
+
+def reachable(address: str) -> str:
+    """The address by which a listener is reached from this machine."""
+    host, _, port = address.rpartition(":")
+    return f"{_ANYWHERE.get(host, host)}:{port}"
+
+
+def _targets(settings: Settings, public_address: str) -> Sequence[Target]:
+    here = Target(address=LOCAL, url=f"http://{reachable(public_address)}", is_local=True)
+    return (here, *(Target(address=url, url=url) for url in settings.tester_targets))
+
+
+async def _named_door(
+    door: Door,
+    *,
+    shutdown_trigger: Callable[[], Awaitable[object]] = trio.sleep_forever,
+    task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """The door, whose errors say which setting they are about: its default stops a start where something else has the port."""
+    try:
+        await door(shutdown_trigger=shutdown_trigger, task_status=task_status)
+    except* BindError as errors:
+        lines = "; ".join(str(leaf) for leaf in _leaves(errors))
+        raise BindError(f'tester_bind: {lines} (another address, or "" for no emulator)') from None
+
+
+def _leaves(group: BaseExceptionGroup[BindError]) -> Iterator[BindError]:
+    for inner in group.exceptions:
+        if isinstance(inner, BaseExceptionGroup):
+            yield from _leaves(inner)
+        else:
+            yield inner
