@@ -36,12 +36,12 @@ export class Bar {
 
   // What the run does now.
   show(run) {
-    const isWaiting = run.state === "running" && run.isStepped;
+    const isWaiting = run.state === "paused" && run.isStepped;
     const isPosting = run.state === "running" || run.state === "paused";
     this.#allow({
       send: run.isOver,
-      pause: isPosting && (!run.isStepped || run.state === "paused"),
-      step: isPosting && (run.isStepped || run.state === "paused"),
+      pause: isPosting,
+      step: isPosting,
       stop: !run.isOver,
     });
     this.#name(run.state === "paused" ? "resume" : "pause");

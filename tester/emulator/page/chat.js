@@ -35,6 +35,7 @@ export class Chat {
       const steps = messages.filter((message) => message.call === call);
       const made = steps.map((step, position) => {
         const after = word("preview-after", { time: moment(step.at_seconds), n: step.after_index + 1 });
+        if (!step.text) return bubble(word("deleted-mark"), { meta: [after], attributes: { "data-change": "deleted" } });
         return bubble(step.text, { meta: [after], isFinal: position === steps.length - 1 && FINAL.test(step.text) });
       });
       const list = make("ol", { class: "bubbles", "data-test": "chat-preview" }, ...made);

@@ -18,6 +18,7 @@ class Page {
     this.plan = null;
     this.run = null;
     this.planning = null;
+    this.isUnplanned = false; // whether what is told as a problem is why there is no plan
     this.moveNow = () => {};
     this.replan = settled(() => this.#askPlan(), PLAN_AFTER);
     this.banner = byId("verdict");
@@ -60,6 +61,7 @@ class Page {
     if (this.run && !this.run.isOver) return;
     this.run?.leave();
     this.run = null;
+    this.#tellProblem(null);
     this.#address();
     this.replan();
   }
@@ -72,7 +74,8 @@ class Page {
     try {
       const plan = await post("api/plans", this.form.order(this.events.faults()), signal);
       if (signal.aborted || this.run) return;
-      this.#tellProblem(null);
+      if (this.isUnplanned) this.#tellProblem(null);
+      this.isUnplanned = false;
       this.form.fields.tell({});
       clearVerdict(this.banner);
       this.#showPlan(plan, false);
@@ -87,10 +90,11 @@ class Page {
   // Why there is no plan or no run: beside the fields, and in one line what has no field. Send stays usable, to see what is missing.
   #refused(error, all) {
     if (!(error instanceof Refused)) throw error;
-    const named = this.form.fields.tell(error.fields, { all });
-    const hasFields = Object.keys(error.fields).length > 0;
-    if (all && named.length) this.#tellProblem(new Refused(word("has-errors", { names: named.join(", ") })));
-    else this.#tellProblem(hasFields && !all ? null : error);
+    const { named, others } = this.form.fields.tell(error.fields, { all });
+    const parts = Object.keys(error.fields).length ? [...others] : [error.message];
+    if (all && named.length) parts.unshift(word("has-errors", { names: named.join(", ") }));
+    this.#tellProblem(parts.length ? new Refused(parts.join(" · ")) : null);
+    this.isUnplanned = true;
     if (!this.run) this.bar.idle(error.status !== 0, this.plan?.events.length ?? 0);
     if (all) this.form.fields.focusFirstError();
   }
@@ -99,9 +103,9 @@ class Page {
     this.plan = plan;
     this.events.show(plan.events, { isLive });
     byId("events-none").hidden = plan.events.length > 0;
+    byId("ladder-section").hidden = plan.acts.length === 0;
     this.moveNow = drawLadder(byId("ladder"), plan);
     tellActs(byId("acts"), plan);
-    byId("ladder-section").hidden = plan.acts.length === 0;
     this.form.options.tellLength(plan.seconds);
     for (const [id, key] of [["events-mode", "events"], ["chat-mode", "chats"]]) byId(id).textContent = word(`${key}-${isLive ? "live" : "preview"}`);
     document.body.dataset.mode = isLive ? "run" : "preview";
@@ -112,10 +116,11 @@ class Page {
 
   async #send() {
     this.replan.cancel();
+    const order = this.form.order(this.events.faults());
     this.bar.sending();
     this.form.lock(true);
     try {
-      const answer = await post("api/runs", this.form.order(this.events.faults()));
+      const answer = await post("api/runs", order);
       this.planning?.abort();
       this.#follow(answer);
       this.bar.focus(this.run.isStepped ? "step" : "pause");
@@ -128,6 +133,7 @@ class Page {
 
   #follow(answer) {
     this.run?.leave();
+    this.told = "";
     this.run = new Run(answer, this.#listeners());
     this.#tellProblem(null);
     this.form.fields.tell({});
@@ -177,9 +183,10 @@ class Page {
   #tellVerdict() {
     const { verdict, state, isOver } = this.run;
     if (verdict === null && (!isOver || state === "done")) return;
-    const told = JSON.stringify([verdict, state, language()]);
-    if (this.banner.dataset.told === told) return;
-    tellVerdict(this.banner, { verdict, state, finals: this.plan.finals, shown: this.chat.shown() });
+    const told = JSON.stringify([this.run.id, verdict, state, language()]);
+    if (this.told === told) return; // said once: the banner is read out when it changes
+    this.told = told;
+    tellVerdict(this.banner, { verdict, state, finals: this.plan.finals, shown: this.run.order.target ? null : this.chat.shown() });
   }
 
   async #command(name) {
@@ -202,7 +209,7 @@ class Page {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       this.#address();
-      this.#tellProblem(error);
+      this.#tellProblem(error.status === 404 ? new Refused(word("gone")) : error);
       return false;
     }
   }
@@ -237,12 +244,16 @@ class Page {
 
   async #switch() {
     switchLanguage();
-    await this.form.load();
-    await this.form.refresh();
-    this.form.options.tellLength(this.plan?.seconds ?? null);
-    await this.#tellRecent();
-    if (!this.run) await this.#askPlan();
-    else await this.#showAgain(this.run.id);
+    try {
+      await this.form.load();
+      await this.form.refresh();
+      this.form.options.tellLength(this.plan?.seconds ?? null);
+      await this.#tellRecent();
+      if (!this.run) await this.#askPlan();
+      else await this.#showAgain(this.run.id);
+    } catch (error) {
+      this.#tellProblem(error);
+    }
   }
 }
 

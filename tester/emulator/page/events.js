@@ -72,10 +72,12 @@ export class Events {
     if (row) this.#mark(row, "lost");
   }
 
+  // While a run goes on its faults are shown, and nothing else can be chosen.
   lock(isLocked) {
-    for (const { select, seconds } of this.rows) {
+    for (const { fault, select, seconds } of this.rows) {
       select.disabled = isLocked;
       seconds.disabled = isLocked;
+      fault.hidden = isLocked && !select.value;
     }
   }
 
@@ -145,7 +147,6 @@ export class Events {
     row.select.value = chosen.trouble;
     row.seconds.value = chosen.seconds;
     this.#present(row);
-    row.fault.hidden = this.isLive && !chosen.trouble;
     if (this.isLive) this.#mark(row, "waiting");
     else {
       row.element.dataset.state = "planned";

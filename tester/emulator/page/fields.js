@@ -50,16 +50,18 @@ export class Fields {
     return Object.fromEntries(this.fields.map((field) => [field.role.key, this.#valueOf(field)]));
   }
 
-  // Puts texts beside their fields; those that nobody has touched are spared unless `all`. Returns the names of the fields that have one.
+  // Puts texts beside their fields; those that nobody has touched are spared unless `all`. Returns the names of the fields that have one
+  // now, and the texts that are no field's.
   tell(errors, { all = false } = {}) {
     const named = [];
+    const roles = new Set(this.fields.map((field) => field.role.key));
     for (const field of this.fields) {
       const text = errors[field.role.key] ?? "";
       const isTold = text && (all || this.touched.has(field.role.key));
       this.#say(field, isTold ? text : "");
       if (isTold) named.push(field.role.title);
     }
-    return named;
+    return { named, others: Object.keys(errors).filter((key) => !roles.has(key)).map((key) => errors[key]) };
   }
 
   focusFirstError() {
@@ -121,7 +123,6 @@ export class Fields {
     if (isOther) field.other.value = value;
     field.control.addEventListener("change", () => {
       field.other.hidden = field.control.value !== OTHER;
-      if (!field.other.hidden) field.other.focus();
       this.#change(field);
     });
     field.other.addEventListener("input", () => this.#change(field));
@@ -173,8 +174,10 @@ export class Fields {
   }
 
   #change(field) {
-    this.kept[field.role.key] = this.#valueOf(field);
-    this.touched.add(field.role.key);
+    const value = this.#valueOf(field);
+    this.kept[field.role.key] = value;
+    // Whoever has just asked for a number of his own has not yet had the time to type it.
+    if (value || field.control.value !== OTHER) this.touched.add(field.role.key);
     this.#say(field, "");
     this.#keepApart();
     this.changed();

@@ -3,8 +3,10 @@
 import { draw, make } from "./dom.js";
 import { moment, word } from "./words.js";
 
-const COLUMN = 138;
+const NARROW = 138;
+const WIDE = 230;
 const TIME_WIDTH = 52;
+const MARGIN = 6;
 const HEAD = 52;
 const TOP = 26;
 const ROW = 34;
@@ -69,14 +71,14 @@ const inLines = (label) => {
   return kept.map((line) => (line.length > longest + 1 ? `${line.slice(0, longest)}…` : line));
 };
 
-const headOf = (person, x) => {
+const headOf = (person, x, width) => {
   const lines = inLines(person.label || person.number);
   const first = HEAD / 2 + (lines.length > 1 ? -3 : 5);
   return draw(
     "g",
     { class: `person person-${person.kind}` },
     draw("title", {}, person.label || person.number),
-    draw("rect", { x: x - COLUMN / 2 + 4, y: 4, width: COLUMN - 8, height: HEAD - 8, rx: 9 }),
+    draw("rect", { x: x - width / 2 + 4, y: 4, width: width - 8, height: HEAD - 8, rx: 9 }),
     ...lines.map((line, index) => draw("text", { x, y: first + index * 15, "text-anchor": "middle" }, line)),
   );
 };
@@ -111,9 +113,10 @@ export const drawLadder = (box, { people, acts }) => {
   for (const number of acts.flatMap((act) => [act.source, act.target])) {
     if (number && !columns.some((person) => person.number === number)) columns.push({ number, label: number, kind: "other" });
   }
-  const xOf = new Map(columns.map((person, index) => [person.number, TIME_WIDTH + COLUMN * (index + 0.5)]));
+  const column = Math.max(NARROW, Math.min(WIDE, (box.clientWidth - TIME_WIDTH - MARGIN) / columns.length));
+  const xOf = new Map(columns.map((person, index) => [person.number, TIME_WIDTH + column * (index + 0.5)]));
   const yOf = heights(acts);
-  const width = TIME_WIDTH + COLUMN * columns.length + 6;
+  const width = TIME_WIDTH + column * columns.length + MARGIN;
   const height = (yOf.at(-1) ?? TOP) + 22;
   const { talks, rings } = spansOf(acts);
   const bar = (span, number, kind) =>
@@ -147,7 +150,7 @@ export const drawLadder = (box, { people, acts }) => {
   const head = draw(
     "svg",
     { class: "ladder-head", "aria-hidden": "true", width, height: HEAD, viewBox: `0 0 ${width} ${HEAD}` },
-    ...columns.map((person) => headOf(person, xOf.get(person.number))),
+    ...columns.map((person) => headOf(person, xOf.get(person.number), column)),
   );
   box.replaceChildren(head, body);
   return (seconds) => moveNow(now, acts, yOf, seconds);

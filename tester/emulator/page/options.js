@@ -66,7 +66,7 @@ export class Options {
   }
 
   #radio(name) {
-    return document.querySelector(`input[name=${name}]:checked:not(:disabled)`);
+    return [...document.querySelectorAll(`input[name=${name}]`)].find((input) => input.checked && !input.disabled);
   }
 
   #build() {

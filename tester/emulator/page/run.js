@@ -12,9 +12,10 @@ export class Run {
     this.id = answer.id;
     this.order = answer.order;
     this.plan = answer;
-    this.state = "running";
+    // One that is over is played back: it ends when its stream has told all.
+    this.state = ENDS.has(answer.state) ? "running" : answer.state;
     this.total = answer.total;
-    this.posted = 0;
+    this.gone = new Set();
     this.verdict = null;
     this.heard = heard;
     this.last = 0;
@@ -23,6 +24,11 @@ export class Run {
 
   get isOver() {
     return ENDS.has(this.state);
+  }
+
+  // How many events of the call have left, or were lost.
+  get posted() {
+    return this.gone.size;
   }
 
   get isStepped() {
@@ -57,7 +63,7 @@ export class Run {
     this.last = seq || this.last;
     const told = JSON.parse(event.data);
     if (kind === "state") this.state = told.state;
-    if (kind === "post" || kind === "lost") this.posted += 1;
+    if (kind === "post" || kind === "lost") this.gone.add(told.index);
     if (kind === "verdict") this.verdict = told;
     this.heard[kind](told);
     if (kind === "state" && this.isOver) this.#end();

@@ -11,7 +11,7 @@ const column = (title, texts, attributes) =>
     texts.length ? make("ul", {}, ...texts.map((text) => make("li", {}, text))) : make("p", { class: "hint" }, word("shown-nothing")),
   );
 
-// Puts a verdict into its banner, which screen readers follow. `verdict` null: the run ended without one.
+// Puts a verdict into its banner, which screen readers follow. `verdict` null: the run ended without one. `shown` null: nobody can look.
 export const tellVerdict = (banner, { verdict, state, finals, shown }) => {
   if (verdict === null) {
     banner.dataset.judgement = state;
@@ -25,7 +25,7 @@ export const tellVerdict = (banner, { verdict, state, finals, shown }) => {
   const tail = isExpected ? word("verdict-ok-items") : (differences[0] ?? "");
   const parts = [make("p", { class: "verdict-line" }, make("strong", {}, isExpected ? head : `${head}:`), ` ${tail}`)];
   if (differences.length > 1) parts.push(make("ul", { class: "differences" }, ...differences.slice(1).map((one) => make("li", {}, one))));
-  if (judgement === "different") {
+  if (judgement === "different" && shown !== null) {
     const wanted = finals.map((lines) => lines.join("\n"));
     const sides = shown.length ? shown.map(([chat, texts]) => [`${word("shown")} · ${word("chat", { chat })}`, texts]) : [[word("shown"), []]];
     parts.push(
