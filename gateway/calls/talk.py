@@ -93,7 +93,8 @@ def _link(call: Call, parties: Sequence[Party]) -> None:
 
 def _credit_left_bridges(call: Call, profile: Profile) -> None:
     """Where enter or leave events are missing or came in another order, nobody was ever seen together with the customer in a bridge that
-    both were in. Once the customer has left such a bridge, whoever has been in it counts as having talked.
+    both were in. Once the customer has left such a bridge, whoever has been in it counts as having talked; of several the one whom his
+    channel names as its other side was the last.
     """
     for leg in _anchors(call, profile):
         for bridge_id in leg.bridge_ids:
@@ -104,6 +105,9 @@ def _credit_left_bridges(call: Call, profile: Profile) -> None:
             if parties:
                 call.credited_bridges[bridge_id] = None
                 _link(call, parties)
+                named = [party for party in parties if party.number == leg.connected]
+                if named:
+                    _link(call, named)
 
 
 def _credit_unseen(call: Call, profile: Profile) -> None:

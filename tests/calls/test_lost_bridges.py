@@ -67,6 +67,22 @@ def test_a_colleague_who_refused_did_not_talk_whatever_of_him_was_lost() -> None
     assert final_text(at.posted) == ["✅ Завершен: +375 (29) 000-12-34 ↔ 151, 00:21"]
 
 
+def test_of_those_in_a_bridge_that_the_customer_was_only_seen_to_leave_the_one_he_names_talked_last() -> None:
+    at = host()
+    talk = talk_with_151(at)
+    question = ask(talk, ROUTE)
+    at.wait(15)
+    question.ring_mobile()
+    at.wait(8)
+    question.answer_at_desk()
+    at.wait(4)
+    question.hand_over()
+    at.wait(6)
+    talk.end()
+    at.posted.pop(enters_of(at, "SIP/0001363")[0])
+    assert final_text(at.posted) == ["✅ Завершен: +375 (29) 000-12-34 ↔ 150, 00:42", "🔀 151 → 150"]
+
+
 @pytest.mark.parametrize("channel", ["SIP/0001366", "Local/375290000151@179e93af", "SIP/0001363"])
 def test_a_mobile_that_took_the_call_after_a_transfer_counts_without_one_of_its_enters(channel: str) -> None:
     at = host()
