@@ -296,3 +296,13 @@ def test_afterwards_everything_is_as_it_was(tmp_path: Path) -> None:
     with open_logs(tmp_path, traced=["0367"]):
         assert root.handlers != before[1]
     assert (root.level, list(root.handlers), logging.getLogger("gateway.access").propagate) == before
+
+
+@pytest.mark.parametrize("text", ['"Token": "***0367"', "Token: ***0367", "{'token': '***'}", "token=***0367&x=1"])
+def test_a_token_that_is_masked_already_stays_as_it_is(text: str) -> None:
+    assert redacted(text) == text
+
+
+@pytest.mark.parametrize("token", ["***03671", "****0367", "**0367", "***0367x9", "0367***"])
+def test_what_only_looks_like_a_mask_is_hidden(token: str) -> None:
+    assert redacted(f'"Token": "{token}"') == '"Token": "***"'
