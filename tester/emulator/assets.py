@@ -21,7 +21,7 @@ _TYPES: Final = MappingProxyType(
 
 @attrs.frozen(kw_only=True)
 class Asset:
-    """A file as it is served. `etag`: with its quotes, another one for every other content."""
+    """A file as it is served. `etag`: another one for every other content."""
 
     content: bytes
     content_type: str
@@ -35,5 +35,5 @@ def read_assets() -> Mapping[str, Asset]:
         content_type = _TYPES.get(file.name.rpartition(".")[2])
         if content_type is not None and file.is_file():
             content = file.read_bytes()
-            found[file.name] = Asset(content=content, content_type=content_type, etag=f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+            found[file.name] = Asset(content=content, content_type=content_type, etag=hashlib.sha256(content).hexdigest()[:32])
     return MappingProxyType(found)

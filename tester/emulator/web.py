@@ -170,11 +170,11 @@ def _app(desk: Desk) -> App:
 
 async def _asset(asset: Asset) -> Response:
     """A file of the page. Browsers ask each time whether it is still the same: after an update nobody sees the old page."""
-    if asset.etag in request.if_none_match:
+    if request.if_none_match.contains_weak(asset.etag):
         response = Response(b"", status=304)
     else:
         response = Response(asset.content, content_type=asset.content_type)
-    response.headers["ETag"] = asset.etag
+    response.set_etag(asset.etag)
     response.headers["Cache-Control"] = "no-cache"
     return response
 
