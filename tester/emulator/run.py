@@ -281,11 +281,16 @@ class Run:
 
     async def _revive(self) -> None:
         """Subscribe again who was taken for dead. Twice: at the first time the gateway may not have written it down yet."""
-        is_ours = self.order.faults.telegram is TelegramTrouble.BLOCKED
-        for wait_seconds in (0.0, _BURIAL_SECONDS) if is_ours and self._sight.blocked else ():
-            await trio.sleep(wait_seconds)
-            for chat_id in self._sight.blocked:
-                await self._revive_one(chat_id)
+        if self.order.faults.telegram is not TelegramTrouble.BLOCKED or not self._sight.blocked:
+            return
+        try:
+            for wait_seconds in (0.0, _BURIAL_SECONDS):
+                await trio.sleep(wait_seconds)
+                for chat_id in self._sight.blocked:
+                    await self._revive_one(chat_id)
+        except Exception:  # noqa: BLE001
+            # Safety net as for the run: from here an error would reach the gateway.
+            _log.exception("run %s of the emulator: chats %s may have lost their subscription", self.id, self._sight.blocked)
 
     async def _revive_one(self, chat_id: int) -> None:
         store, bot_token = self._around.store, self._config.bot_token

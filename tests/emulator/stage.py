@@ -46,6 +46,12 @@ class WatchedMemory(MemoryStore):
     def __init__(self, watch: Watch, now: Callable[[], datetime]) -> None:
         super().__init__(now=now)
         self._watch = watch
+        self.revival_errors: list[Exception] = []
+
+    async def revive_recipient(self, *, bot_token: str, chat_id: int, at: datetime) -> bool:
+        if self.revival_errors:
+            raise self.revival_errors.pop(0)
+        return await super().revive_recipient(bot_token=bot_token, chat_id=chat_id, at=at)
 
     async def commit_step(self, step: Step) -> None:
         await super().commit_step(step)

@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from gateway.errors import StoreRejected, StoreUnavailable
 from gateway.ports import EnterpriseConfig
 from tester.emulator.emulator import ACTIVE_RUNS, KEPT_RUNS, NoSuchRun, NotRunning, OrderRefused, TooManyRuns
 from tester.emulator.orders import EventFault, EventTrouble, Faults, Judgement, Pace, RunState, TelegramTrouble
@@ -289,6 +290,24 @@ async def test_a_blocked_chat_is_subscribed_again_after_a_stop_too(ticks: int, a
         run.stop()
         await trio.sleep(10)
         assert {one.chat_id for one in await stage.store.recipients("0367")} == {1001, 1002}
+
+
+async def test_a_store_that_is_away_is_asked_again_to_subscribe_a_chat(autojump_clock: MockClock) -> None:
+    async with open_stage(config=TWO_CHATS) as stage:
+        stage.store.revival_errors += [StoreUnavailable("away"), StoreUnavailable("away")]
+        await stage.play(faults=Faults(telegram=TelegramTrouble.BLOCKED))
+        assert {one.chat_id for one in await stage.store.recipients("0367")} == {1001, 1002}
+
+
+@pytest.mark.parametrize("error", [StoreRejected("no"), ZeroDivisionError("a fault of ours")])
+async def test_a_chat_that_cannot_be_subscribed_again_is_an_error_in_the_log_and_nothing_worse(
+    error: Exception, autojump_clock: MockClock, expected_errors: Claims
+) -> None:
+    async with open_stage(config=TWO_CHATS) as stage:
+        stage.store.revival_errors += [error, error]
+        run = await stage.play(faults=Faults(telegram=TelegramTrouble.BLOCKED))
+        assert judgement(run) is Judgement.EXPECTED
+        assert expected_errors.claim("1001")
 
 
 async def test_with_the_only_chat_blocked_nothing_can_be_seen(autojump_clock: MockClock) -> None:
