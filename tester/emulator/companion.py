@@ -20,7 +20,7 @@ from gateway.settings import Settings
 from gateway.web.listeners import BindError
 from sql.pool import Pool
 from sql.store import PostgresStore
-from tester.emulator.emulator import Emulator
+from tester.emulator.emulator import ACTIVE_RUNS, Emulator
 from tester.emulator.event_log import EventLog, open_event_log
 from tester.emulator.orders import LOCAL
 from tester.emulator.run import Target
@@ -42,11 +42,13 @@ class Emulation:
     Args:
         settings: of the gateway; `tester_bind` must not be empty.
         log: of what is played.
+        active_runs: so many calls may be played at once.
     """
 
-    def __init__(self, settings: Settings, log: EventLog) -> None:
+    def __init__(self, settings: Settings, log: EventLog, *, active_runs: int = ACTIVE_RUNS) -> None:
         self._settings = settings
         self._log = log
+        self._active_runs = active_runs
         self._watch = Watch()
 
     def store(self, pool: Pool) -> WatchedStore:
@@ -78,6 +80,7 @@ class Emulation:
             log=self._log,
             closing_grace_seconds=settings.closing_grace_seconds,
             can_block=can_block,
+            active_runs=self._active_runs,
         )
         binds = [str(bind) for bind in settings.tester_bind]
         door = partial(emulator_door, emulator, binds, settings.tester_password, enterprises=enterprises, can_block=can_block)
@@ -85,8 +88,10 @@ class Emulation:
 
 
 @contextmanager
-def open_emulation(settings: Settings) -> Generator[Emulation | None]:
+def open_emulation(settings: Settings, *, active_runs: int = ACTIVE_RUNS) -> Generator[Emulation | None]:
     """The companion of a gateway with these settings, with its log, while the block runs; None when they want no emulator.
+
+    `active_runs`: as for `Emulation`.
 
     Raises: `SettingsError` when the log cannot be written.
     """
@@ -94,7 +99,7 @@ def open_emulation(settings: Settings) -> Generator[Emulation | None]:
         yield None
         return
     with open_event_log(settings.log_dir) as log:
-        yield Emulation(settings, log)
+        yield Emulation(settings, log, active_runs=active_runs)
 
 
 def page_urls(addresses: Addresses) -> Sequence[str]:

@@ -1,10 +1,11 @@
-"""Every kind of call, played by the emulator into a running gateway and seen in its chats: real HTTP, real PostgreSQL, real HTTP to Telegram.
+"""Every kind of call, played by the emulator into a running gateway, seen in its chats: real HTTP, a real PostgreSQL, Telegram over HTTP.
 
 Each kind has an enterprise of its own, so that all of them are played at the same time.
 """
 
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,16 @@ import trio
 
 from gateway.ports import EnterpriseConfig, LineConfig, ManagerConfig
 from tester.emulator.client import Client, StreamEvent, open_client
+from tester.emulator.companion import open_emulation
 from tester.emulator.orders import Judgement, Pace, RunState
 from tester.fakes.telegram import FakeTelegram
 from tester.patterns import PATTERNS
-from tester.running import enterprise
-from tests.emulator.beside import emulating_gateway
+from tester.running import enterprise, running_gateway
 
 CHAT = 1001
 # The shortest that still lets a customer change bridges; the true 8 s are tested on a mocked clock.
 GRACE_SECONDS = "2.0"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 # Streams are bounded (tester.emulator.stream), and so is what two cores can do within the three seconds that a host waits.
 AT_ONCE = 30
 
@@ -50,9 +51,7 @@ class Case:
     house: EnterpriseConfig
 
 
-CASES = [
-    Case(key, linkedid, house(number)) for number, (key, linkedid) in enumerate(itertools.product(PATTERNS, (False, True)), start=1)
-]
+CASES = [Case(key, linkedid, house(number)) for number, (key, linkedid) in enumerate(itertools.product(PATTERNS, (False, True)), start=1)]
 
 
 @attrs.define
@@ -100,14 +99,15 @@ async def play(client: Client, telegram: FakeTelegram, case: Case) -> Played:
     run = await client.post("/api/runs", order)
     played.owed = len(run["finals"])
     await client.follow(run["id"], played.hear)
-    played.shown = [message.text for message in telegram.chat(case.house.bot_token, CHAT).messages]
+    played.shown = [message.visible for message in telegram.chat(case.house.bot_token, CHAT).messages]
     return played
 
 
 async def test_every_pattern_shows_what_it_promises_and_nothing_else(migrated_url: str, tmp_path: Path, subtests: pytest.Subtests) -> None:
     played: dict[Case, Played] = {}
-    async with emulating_gateway(
-        migrated_url, tmp_path, [case.house for case in CASES], active_runs=AT_ONCE, closing_grace_seconds=GRACE_SECONDS
+    beside = partial(open_emulation, active_runs=AT_ONCE)
+    async with running_gateway(
+        migrated_url, tmp_path, [case.house for case in CASES], companion_of=beside, closing_grace_seconds=GRACE_SECONDS
     ) as running:
         limit = trio.CapacityLimiter(AT_ONCE)
 
