@@ -24,7 +24,9 @@ from gateway.errors import GatewayError, SettingsError
 from gateway.logs import RedactingFormatter, open_logs
 from gateway.nurseries.service import run_until_signalled
 from gateway.settings import Settings, load_settings
+from tester.emulator import terminal
 from tester.emulator.companion import EMULATOR_DOOR, open_emulation, page_urls
+from tester.emulator.orders import LOCAL, Pace
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -120,14 +122,52 @@ def examine_crms(number: EnterpriseArgument, config: ConfigOption = None) -> Non
 def play_demo(
     *,
     fast: Annotated[bool, typer.Option("--fast", help="Play at full speed, print the final messages, and end.")] = False,
+    emulator: Annotated[bool, typer.Option("--emulator", help="Play nothing: the calls are yours, on the emulator's page.")] = False,
 ) -> None:
     """See it work: an invented enterprise, four calls, their messages. Needs no network and no configuration."""
+    if fast and emulator:
+        raise typer.BadParameter("--fast plays its calls and ends, --emulator plays none and stays: only one of them")
+    play = demo.Play.FAST if fast else demo.Play.BY_HAND if emulator else demo.Play.FOR_SPECTATORS
 
     def interrupted(number: int) -> int:
         # Without --fast this is how the demo is meant to end.
         return _SIGNALLED + number if fast else 0
 
-    raise typer.Exit(_run(partial(demo.run, fast=fast), when_interrupted=interrupted))
+    raise typer.Exit(_run(partial(demo.run, play), when_interrupted=interrupted))
+
+
+@app.command(name="emulate")
+def emulate_call(
+    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="The number of a kind of call, such as 2-1.", show_default=False)] = "",
+    *,
+    is_list: Annotated[bool, typer.Option("--list", help="Tell the patterns with their titles, and end.")] = False,
+    enterprise: Annotated[str, typer.Option(metavar="NUMBER", help="Needed when there are several.", show_default=False)] = "",
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="ROLE=VALUE", help="Who plays what; may be repeated. The rest is suggested.", show_default=False),
+    ] = None,
+    pace: Annotated[str, typer.Option(metavar="|".join(terminal.PACES), help="How fast.")] = Pace.REAL.value,
+    faults: Annotated[
+        list[str] | None, typer.Option("--fault", metavar="FAULT", help=f"May be repeated: {terminal.FAULTS}.", show_default=False)
+    ] = None,
+    target: Annotated[str, typer.Option(metavar="URL", help="One of tester_targets, else this gateway.", show_default=False)] = LOCAL,
+    linkedid: Annotated[bool, typer.Option("--linkedid", help="As a newer host, which sends Linkedid.")] = False,
+    language: Annotated[str, typer.Option(metavar="|".join(terminal.LANGUAGES))] = terminal.LANGUAGES[0],
+    config: ConfigOption = None,
+) -> None:
+    """Play a call at the emulator of the running gateway and tell what becomes of it. Exit code 1: the chats are not as they should be."""
+    asked = terminal.Asked(
+        pattern=pattern,
+        is_list=is_list,
+        enterprise=enterprise,
+        values=values or (),
+        pace=pace,
+        faults=faults or (),
+        target=target,
+        linkedid=linkedid,
+        language=language,
+    )
+    raise typer.Exit(_run(partial(terminal.run, _settings(config), asked, partial(print, flush=True))))
 
 
 def main() -> None:

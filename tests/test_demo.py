@@ -1,21 +1,27 @@
+import contextlib
 import io
 import json
 import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx2 as httpx
 import pytest
 import trio
 import trio.testing
 from rich.console import Console
+from typer.testing import CliRunner
 
+from gateway.cli import app
 from gateway.demo.chats import LineScreen, LiveScreen, texts_of
 from gateway.demo.crms import DemoCrms
 from gateway.demo.enterprise import ENTERPRISE, PARTS
@@ -143,6 +149,50 @@ def test_a_fast_demo_that_is_interrupted_says_so_by_its_exit_code() -> None:
     assert left_of(demo) == []
 
 
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """The usual port of the page, taken by us or by somebody else already."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(socket.create_server(("127.0.0.1", 8025)))
+        yield 8025
+
+
+def test_a_demo_for_the_emulator_plays_nothing_and_has_all_that_any_call_needs(taken_port: int) -> None:
+    demo = started("--emulator")
+    try:
+        told = [line.partition(": ") for line in lines_until(demo, "stays up until")]
+        addresses = {name: address for name, _, address in told if address}
+        page = addresses["emulator"]
+        assert page.endswith("/test-interface")
+        assert f":{taken_port}/" not in page
+        with httpx.Client(base_url=page.removesuffix("/test-interface"), trust_env=False, timeout=GIVE_UP_SECONDS) as client:
+            assert client.get(page).status_code == 200
+            assert client.get(f"{addresses['internal listener']}/health/ready").status_code == 200
+            keys = [pattern["key"] for pattern in client.get("/api/patterns").json()]
+            order: dict[str, Any] = {"enterprise": ENTERPRISE.number, "faults": {}, "pace": "max"}
+            for key in keys:
+                values = client.get("/api/suggestion", params={"enterprise": ENTERPRISE.number, "pattern": key}).json()["values"]
+                order |= {"pattern": key, "values": values}
+                plan = client.post("/api/plans", json=order)
+                assert plan.status_code == 200, (key, plan.text)
+            run = client.post("/api/runs", json=order).json()
+            stream = client.get(f"/api/runs/{run['id']}/stream").text
+            assert '"judgement":"expected"' in stream.replace(" ", "")
+        demo.send_signal(signal.SIGINT)
+        output, errors = demo.communicate(timeout=GIVE_UP_SECONDS)
+    finally:
+        demo.kill()
+    assert (demo.returncode, output, errors) == (0, "", "")
+    assert left_of(demo) == []
+
+
+def test_a_demo_is_fast_or_for_the_emulator() -> None:
+    refused = CliRunner().invoke(app, ["demo", "--fast", "--emulator"])
+    assert refused.exit_code == 2
+    assert "only one of them" in refused.stderr
+
+
 # what is drawn and compared, without a gateway
 
 
@@ -238,10 +288,12 @@ def test_the_example_commands_are_whole_shell_commands_with_the_token_of_the_dem
         crms=DemoCrms(integrations={}, each=()),
         public_url="http://127.0.0.1:8000",
         internal_url="http://127.0.0.1:8020",
+        page_url="http://127.0.0.1:8025/test-interface",
         log_dir=tmp_path,
         console=Console(),
     )
     commands = [shlex.split(line) for line in invitation(stage) if line.startswith("curl")]
+    assert any(line.endswith(f": {stage.page_url}") for line in invitation(stage))
     assert [command[3] for command in commands] == [
         "http://127.0.0.1:8000/dial",
         "http://127.0.0.1:8000/hangup",

@@ -1,4 +1,4 @@
-"""The invented enterprise: people, a line, two subscribers, customers it knows, and who takes part in which call."""
+"""The invented enterprise: people, two lines, two subscribers, customers it knows, and who takes part in which call."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,11 +19,18 @@ ENTERPRISE = EnterpriseConfig(
     token="375290000900",  # noqa: S106
     bot_token="100001:demo-bot-of-nobody",  # noqa: S106
     timezone="Europe/Minsk",
-    lines=(LineConfig(line_id=LINE, name="A1 основная", operator="A1", incoming_transform="+375{9}"),),
+    lines=(
+        LineConfig(line_id=LINE, name="A1 основная", operator="A1", incoming_transform="+375{9}"),
+        LineConfig(line_id="0001364", name="МТС резервная", operator="МТС", incoming_transform="+375{9}"),
+    ),
     managers=(
-        ManagerConfig(extension="150", last_name="Ковалёв", first_name="Игорь", middle_name="Олегович"),
-        ManagerConfig(extension="151", last_name="Петрова", first_name="Анна", middle_name="Игоревна"),
+        ManagerConfig(extension="150", last_name="Ковалёв", first_name="Игорь", middle_name="Олегович", personal_phone="375290001150"),
+        ManagerConfig(extension="151", last_name="Петрова", first_name="Анна", middle_name="Игоревна", personal_phone="375290001151"),
         ManagerConfig(extension="152", last_name="Сидоров", first_name="Павел", middle_name="Ильич"),
+        # For calls that are played by hand: some patterns take many people, and mobiles.
+        ManagerConfig(extension="153", last_name="Жукова", first_name="Мария", middle_name="Павловна", personal_phone="375290001153"),
+        ManagerConfig(extension="154", last_name="Лебедев", first_name="Олег", middle_name="Юрьевич"),
+        ManagerConfig(extension="155", last_name="Козлова", first_name="Ирина", middle_name="Викторовна"),
     ),
     subscribers=(1001, 1002),
 )

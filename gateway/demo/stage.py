@@ -7,8 +7,10 @@ import tempfile
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from functools import partial
 from pathlib import Path
+from typing import assert_never
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -24,7 +26,9 @@ from gateway.logs import open_logs
 from gateway.settings import Bind, Settings
 from sql.embedded import embedded_server
 from sql.migrate import migrate
+from tester.emulator.companion import open_emulation, page_urls
 from tester.fakes.telegram import FakeTelegram, serve_fake_telegram
+from tester.patterns import PATTERNS
 from tester.pbx import Host, Posted
 from tester.player import AS_FAST_AS_POSSIBLE, REAL_TIME, Delivery, Player
 
@@ -37,43 +41,61 @@ _CHANNELS_PER_CALL = 1000
 _LOOPBACK = "127.0.0.1"
 _PUBLIC_PORT = 8000
 _INTERNAL_PORTS = (8020, 8019)
-_EXAMPLE_LINES = 20
+_EMULATOR_PORT = 8025
+_EXAMPLE_LINES = 21
 
 
 class DemoFailed(GatewayError):
     """What the demo shows is not what it should be. A line for each difference."""
 
 
+class Play(Enum):
+    """What is played. `FOR_SPECTATORS`: the calls as they happen, then whatever one likes. `FAST`: the calls at full speed, no page.
+    `BY_HAND`: nothing but what one plays on the page.
+    """
+
+    FOR_SPECTATORS = "for spectators"
+    FAST = "fast"
+    BY_HAND = "by hand"
+
+
 @attrs.frozen(kw_only=True)
 class Stage:
-    """A running gateway between a host's side of HTTP and a Telegram."""
+    """A running gateway between a host's side of HTTP and a Telegram. `page_url`: the emulator's, "" where there is none."""
 
     fake: FakeTelegram
     crms: DemoCrms
     public_url: str
     internal_url: str
+    page_url: str
     log_dir: Path
     console: Console
 
 
-async def run(*, fast: bool) -> int:
-    """Play the demo; the exit code. With `fast` it ends by itself, else it stays up until it is cancelled.
+async def run(play: Play) -> int:
+    """Play the demo; the exit code. A fast one ends by itself, the others stay up until they are cancelled.
 
-    Raises: DemoFailed (`fast` only); StoreUnavailable, SettingsError when something cannot be started. Nothing is left running.
+    Raises: DemoFailed (fast only); StoreUnavailable, SettingsError when something cannot be started. Nothing is left running.
     """
     console = Console()
-    if not fast:
+    if play is not Play.FAST:
         _print(console, "Starting a database, a Telegram of our own and the gateway …")
-    async with _open_stage(console) as stage:
-        if fast:
-            await _play_fast(stage)
-        else:
-            await _play_for_spectators(stage)
+    async with _open_stage(console, has_page=play is not Play.FAST) as stage:
+        match play:
+            case Play.FAST:
+                await _play_fast(stage)
+            case Play.FOR_SPECTATORS:
+                await _play_for_spectators(stage)
+            case Play.BY_HAND:
+                _print(console, *_addresses(stage), "Nothing is played but what you play on the page. The demo stays up until Ctrl-C.")
+                await trio.sleep_forever()
+            case _ as unknown:
+                assert_never(unknown)
     return 0
 
 
 @asynccontextmanager
-async def _open_stage(console: Console) -> AsyncGenerator[Stage]:
+async def _open_stage(console: Console, *, has_page: bool) -> AsyncGenerator[Stage]:
     # Below /tmp others get through to the server's files: as root the server runs as somebody else.
     with tempfile.TemporaryDirectory(prefix=f"gateway-demo-{os.getpid()}-", dir="/tmp", ignore_cleanup_errors=True) as name:
         directory = Path(name)
@@ -90,13 +112,16 @@ async def _open_stage(console: Console) -> AsyncGenerator[Stage]:
                 log_dir=directory / "logs",
                 bind=(await _bind(_PUBLIC_PORT),),
                 internal_bind=tuple([await _bind(port) for port in _INTERNAL_PORTS]),
-                tester_bind=(),
+                tester_bind=(await _bind(_EMULATOR_PORT),) if has_page else (),
                 telegram_base_url=telegram_url,
                 # The demo's CRMs are on this machine.
                 allow_private_targets=True,
             )
-            with open_logs(settings.log_dir, level=settings.log_level.value, traced=settings.traced_enterprises) as trace:
-                async with open_gateway(settings, trace=trace) as gateway, trio.open_nursery() as nursery:
+            with (
+                open_logs(settings.log_dir, level=settings.log_level.value, traced=settings.traced_enterprises) as trace,
+                open_emulation(settings) as emulation,
+            ):
+                async with open_gateway(settings, trace=trace, companion=emulation) as gateway, trio.open_nursery() as nursery:
                     await gateway.store.upsert_enterprises([attrs.evolve(ENTERPRISE, integrations=crms.integrations)])
                     addresses = await nursery.start(gateway.service.run)
                     yield Stage(
@@ -104,6 +129,7 @@ async def _open_stage(console: Console) -> AsyncGenerator[Stage]:
                         crms=crms,
                         public_url=f"http://{addresses['public'][0]}",
                         internal_url=f"http://{addresses['internal'][0]}",
+                        page_url=next(iter(page_urls(addresses)), ""),
                         log_dir=settings.log_dir,
                         console=console,
                     )
@@ -122,7 +148,7 @@ async def _bind(port: int) -> Bind:
     return Bind(_LOOPBACK, port)
 
 
-# ── the two ways ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the ways ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def _play_fast(stage: Stage) -> None:
@@ -232,8 +258,17 @@ def invitation(stage: Stage) -> Iterator[str]:
     yield "Who calls, and is the cache used?"
     yield f"curl -sw '\\n' {stage.internal_url}/customer-name/{ENTERPRISE.name}/{next(iter(CUSTOMERS))}"
     yield f"curl -sw '\\n' {stage.internal_url}/stats"
+    yield f"Any of {len(PATTERNS)} kinds of call, with faults if you like: {stage.page_url}"
     yield f"Logs: {stage.log_dir}; is it well: {stage.internal_url}/health/ready; figures: {stage.internal_url}/metrics"
     yield ""
+
+
+def _addresses(stage: Stage) -> Iterator[str]:
+    """One on each line, its name before it, as `gateway serve` says them."""
+    yield f"public listener: {stage.public_url}"
+    yield f"internal listener: {stage.internal_url}"
+    yield f"emulator: {stage.page_url}"
+    yield f"logs: {stage.log_dir}"
 
 
 def _curl(stage: Stage, kind: str, body: str) -> str:
