@@ -142,3 +142,27 @@ async def test_certificates_are_for_https_only(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(ssl.SSLContext, "__new__", staticmethod(remember))
     await Player(base_url=f"{scheme}://gateway.invalid").play(())
     assert {context.verify_mode is ssl.CERT_REQUIRED for context in made} == {is_verified}
+
+
+async def test_one_webhook_at_a_time_can_be_posted_and_its_answer_looked_at(autojump_clock: trio.testing.MockClock) -> None:
+    async def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"status": "ok", "event_id": 3}, headers={"X-Server": "s"})
+
+    gateway = Gateway(answer)
+    player = gateway.player()
+    posted = Posted(99, "dial", {"Token": "375290000900", "UniqueId": "1.1"})
+    async with player.connected() as post:
+        delivery = await post(posted)
+    assert (delivery.event_id, delivery.answer_headers["x-server"]) == (3, "s")
+    assert json.loads(delivery.answer_text) == {"status": "ok", "event_id": 3}
+    assert player.url(posted) == str(gateway.seen[0][1].url)
+    assert player.headers(posted) == {"Content-Type": "application/json", "Token": "375290000900"}
+    assert {name: gateway.seen[0][1].headers[name] for name in player.headers(posted)} == player.headers(posted)
+    assert gateway.seen[0][0] == pytest.approx(0)
+
+
+async def test_an_answer_that_cannot_be_decoded_costs_the_event_only() -> None:
+    broken = httpx.MockTransport(lambda _: httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip")))
+    report = await Player(base_url=BASE_URL, transport=broken).play(script(0, 0))
+    assert [delivery.status for delivery in report.deliveries] == [None, None]
+    assert report.deliveries[0].error.startswith("DecodingError")
