@@ -172,7 +172,7 @@ def test_the_taken_address_of_the_emulator_is_named_by_its_setting(gateway: Gate
 def test_help_shows_the_commands_that_there_are(gateway: Gateway) -> None:
     result = gateway("--help")
     shown = re.findall(r"^  ([a-z]+) ", result.stdout, re.MULTILINE)
-    assert sorted(set(shown)) == ["calls", "demo", "doctor", "invite", "load", "migrate", "serve"]
+    assert sorted(set(shown)) == ["calls", "demo", "doctor", "emulate", "invite", "load", "migrate", "serve"]
 
 
 def test_the_examples_of_the_readme_are_understood(tmp_path: Path) -> None:
