@@ -23,11 +23,11 @@ export class Bar {
     });
   }
 
-  // Nothing runs. `canSend`: the form is complete enough to try.
-  idle(canSend, items) {
-    this.#allow({ send: canSend });
+  // Nothing runs. `isReady`: the order can be played. Even where it cannot, sending may be tried: it says what is missing.
+  idle({ isReady, canTry = isReady, items = 0 }) {
+    this.#allow({ send: canTry });
     this.#name("pause");
-    this.#tell(canSend ? "idle" : "unready", 0, items);
+    this.#tell(isReady ? "idle" : "unready", 0, items);
   }
 
   sending() {

@@ -77,7 +77,8 @@ export class Chat {
 
   // What every chat shows now: [chat, texts], nothing of what was deleted.
   shown() {
-    return [...this.chats].map(([chat, { messages }]) => [chat, [...messages.values()].filter((one) => !one.isDeleted).map((one) => one.text)]);
+    const ordered = [...this.chats].sort(([one], [other]) => Number(one) - Number(other));
+    return ordered.map(([chat, { messages }]) => [chat, [...messages.values()].filter((one) => !one.isDeleted).map((one) => one.text)]);
   }
 
   #chat(chat) {
@@ -86,7 +87,9 @@ export class Chat {
       const id = `chat-${chat}`;
       const section = make("section", { class: "chat", "data-chat": chat, "aria-labelledby": id }, make("h3", { id }, word("chat", { chat })), list);
       this.wallpaper.querySelector(".chat-empty")?.remove();
-      this.wallpaper.append(section);
+      // In the order of their numbers, whoever is shown something first.
+      const after = [...this.wallpaper.querySelectorAll("[data-chat]")].find((other) => Number(other.dataset.chat) > Number(chat));
+      this.wallpaper.insertBefore(section, after ?? null);
       this.chats.set(chat, { list, messages: new Map() });
     }
     return this.chats.get(chat);

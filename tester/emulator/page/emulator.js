@@ -41,12 +41,12 @@ class Page {
       await this.form.load();
     } catch (error) {
       this.#tellProblem(error);
-      this.bar.idle(false, 0);
+      this.bar.idle({ isReady: false });
       return;
     }
     if (!this.form.isReady) {
       await this.form.refresh();
-      this.bar.idle(false, 0);
+      this.bar.idle({ isReady: false });
       return;
     }
     this.form.choose({ enterprise: wanted.get("enterprise"), pattern: wanted.get("pattern") });
@@ -80,7 +80,7 @@ class Page {
       clearVerdict(this.banner);
       this.#showPlan(plan, false);
       this.chat.preview(plan);
-      this.bar.idle(true, plan.events.length);
+      this.bar.idle({ isReady: true, items: plan.events.length });
     } catch (error) {
       if (signal.aborted || this.run) return;
       this.#refused(error, all);
@@ -95,7 +95,7 @@ class Page {
     if (all && named.length) parts.unshift(word("has-errors", { names: named.join(", ") }));
     this.#tellProblem(parts.length ? new Refused(parts.join(" · ")) : null);
     this.isUnplanned = true;
-    if (!this.run) this.bar.idle(error.status !== 0, this.plan?.events.length ?? 0);
+    if (!this.run) this.bar.idle({ isReady: false, canTry: true, items: this.plan?.events.length });
     if (all) this.form.fields.focusFirstError();
   }
 
@@ -107,6 +107,7 @@ class Page {
     this.moveNow = drawLadder(byId("ladder"), plan);
     tellActs(byId("acts"), plan);
     this.form.options.tellLength(plan.seconds);
+    this.form.options.tellFaults(this.events.faults().length);
     for (const [id, key] of [["events-mode", "events"], ["chat-mode", "chats"]]) byId(id).textContent = word(`${key}-${isLive ? "live" : "preview"}`);
     document.body.dataset.mode = isLive ? "run" : "preview";
     if (!isLive) this.around.clear();

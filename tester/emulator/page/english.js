@@ -70,7 +70,7 @@ export const ENGLISH = {
   "verdict-unseen": "No chat to be seen",
   "verdict-stopped": "Stopped: there is no verdict",
   "verdict-failed": "The run failed",
-  "verdict-ok-items": "Every chat shows what it must.",
+  "verdict-ok-items": "The chats show what they must.",
   wanted: "Wanted",
   shown: "Shown",
   "shown-nothing": "nothing",

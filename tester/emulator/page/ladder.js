@@ -3,7 +3,7 @@
 import { draw, make } from "./dom.js";
 import { moment, word } from "./words.js";
 
-const NARROW = 138;
+const NARROW = 118;
 const WIDE = 230;
 const TIME_WIDTH = 52;
 const MARGIN = 6;
@@ -12,6 +12,7 @@ const TOP = 26;
 const ROW = 34;
 const LONGEST_GAP = 34;
 const BAR = 10;
+const LETTER = 7.5; // about as wide as one of a head is
 
 // Who talks with whom from when till when, and whose telephone rings, from the acts. Rows instead of seconds: index of the act.
 export const spansOf = (acts) => {
@@ -58,8 +59,8 @@ const heights = (acts) => {
 };
 
 // A label in at most two lines of a column.
-const inLines = (label) => {
-  const longest = 17;
+const inLines = (label, width) => {
+  const longest = Math.floor((width - 20) / LETTER);
   const lines = [""];
   for (const piece of label.split(" ")) {
     const last = lines.length - 1;
@@ -72,7 +73,7 @@ const inLines = (label) => {
 };
 
 const headOf = (person, x, width) => {
-  const lines = inLines(person.label || person.number);
+  const lines = inLines(person.label || person.number, width);
   const first = HEAD / 2 + (lines.length > 1 ? -3 : 5);
   return draw(
     "g",

@@ -1,7 +1,7 @@
 // How the call is played: pace, kind of host, target, and what is broken in Telegram and the CRMs.
 
 import { byId, fillSelect, make } from "./dom.js";
-import { hasWord, word } from "./words.js";
+import { word } from "./words.js";
 
 const PACES = ["1", "10", "step"];
 const TROUBLES = ["429", "5xx", "blocked"];
@@ -9,7 +9,7 @@ const TROUBLES = ["429", "5xx", "blocked"];
 export class Options {
   constructor(changed) {
     this.targets = [];
-    this.changed = changed;
+    this.eventFaults = 0;
     this.target = byId("target");
     this.linkedid = byId("linkedid");
     this.crm = byId("crm-hangs");
@@ -53,6 +53,12 @@ export class Options {
     const trouble = faults?.telegram ?? "";
     for (const radio of document.querySelectorAll("input[name=telegram]")) radio.checked = radio.value === trouble;
     this.crm.checked = Boolean(faults?.crm_hangs);
+    this.#count();
+  }
+
+  // How many faults were chosen in the list of events: they count here too.
+  tellFaults(items) {
+    this.eventFaults = items;
     this.#count();
   }
 
@@ -106,7 +112,7 @@ export class Options {
 
   #count() {
     const { telegram, crm_hangs } = this.faults();
-    const items = Number(Boolean(telegram)) + Number(crm_hangs);
-    byId("faults-on").textContent = items && hasWord("faults-on") ? word("faults-on", { n: items }) : "";
+    const items = Number(Boolean(telegram)) + Number(crm_hangs) + this.eventFaults;
+    byId("faults-on").textContent = items ? word("faults-on", { n: items }) : "";
   }
 }

@@ -23,7 +23,7 @@ export const tellVerdict = (banner, { verdict, state, finals, shown }) => {
   const head = word(`verdict-${judgement}`);
   const isExpected = judgement === "expected";
   const tail = isExpected ? word("verdict-ok-items") : (differences[0] ?? "");
-  const parts = [make("p", { class: "verdict-line" }, make("strong", {}, isExpected ? head : `${head}:`), ` ${tail}`)];
+  const parts = [make("p", { class: "verdict-line" }, make("strong", {}, isExpected ? `${head}.` : `${head}:`), ` ${tail}`)];
   if (differences.length > 1) parts.push(make("ul", { class: "differences" }, ...differences.slice(1).map((one) => make("li", {}, one))));
   if (judgement === "different" && shown !== null) {
     const wanted = finals.map((lines) => lines.join("\n"));
