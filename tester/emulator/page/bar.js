@@ -7,6 +7,7 @@ export class Bar {
   // `pressed`: called with `send`, `pause`, `resume`, `step` or `stop`.
   constructor(pressed) {
     this.buttons = { send: byId("send"), pause: byId("pause"), step: byId("step"), stop: byId("stop") };
+    this.element = byId("bar");
     this.progress = byId("progress");
     this.count = byId("count");
     this.state = byId("state");
@@ -48,9 +49,11 @@ export class Bar {
     this.#tell(isWaiting ? "waiting" : run.state, run.posted, run.total);
   }
 
-  // Puts the focus where a keyboard user goes on. The bar stays in view.
+  // Puts the focus where a keyboard user goes on; on a small screen what happens live comes into view below the bar.
   focus(name) {
-    this.buttons[name].focus();
+    this.buttons[name].focus({ preventScroll: true });
+    const { bottom } = this.element.getBoundingClientRect();
+    if (bottom > window.innerHeight / 2 || bottom < 0) this.element.scrollIntoView({ block: "start" });
   }
 
   #allow(names) {
