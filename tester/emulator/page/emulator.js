@@ -72,6 +72,8 @@ class Page {
     this.planning = new AbortController();
     const { signal } = this.planning;
     try {
+      await this.form.settle();
+      if (signal.aborted || this.run) return;
       const plan = await post("api/plans", this.form.order(this.events.faults()), signal);
       if (signal.aborted || this.run) return;
       if (this.isUnplanned) this.#tellProblem(null);
@@ -117,10 +119,11 @@ class Page {
 
   async #send() {
     this.replan.cancel();
-    const order = this.form.order(this.events.faults());
     this.bar.sending();
     this.form.lock(true);
     try {
+      await this.form.settle();
+      const order = this.form.order(this.events.faults());
       const answer = await post("api/runs", order);
       this.planning?.abort();
       this.#follow(answer);

@@ -16,6 +16,7 @@ export class Form {
     this.enterprises = [];
     this.patterns = [];
     this.asked = 0;
+    this.refreshed = Promise.resolve();
     this.fields = new Fields(byId("fields"), changed);
     this.options = new Options(changed);
     this.failed = failed;
@@ -67,7 +68,21 @@ export class Form {
   }
 
   // The fields of what is chosen now, with the people of the enterprise.
-  async refresh() {
+  refresh() {
+    this.refreshed = this.#refresh();
+    return this.refreshed;
+  }
+
+  // Comes back when the fields are those of what is chosen, however often that changes meanwhile: no order has fields of another call.
+  async settle() {
+    let before;
+    do {
+      before = this.refreshed;
+      await before;
+    } while (before !== this.refreshed);
+  }
+
+  async #refresh() {
     const pattern = this.chosenPattern;
     const enterprise = this.enterprises.find((one) => one.number === this.enterprise.value);
     byId("description").textContent = pattern?.description ?? "";
