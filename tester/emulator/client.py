@@ -86,8 +86,9 @@ class Client:
                     # To the end of the answer, also after the end of the run: httpx leaves no loose ends then.
                     async for chunk in chunks:
                         for event in parser.feed(chunk):
-                            last, failures = event.seq, 0
-                            is_over = hear(event) or is_over
+                            if event.seq > last:
+                                last, failures = event.seq, 0
+                                is_over = hear(event) or is_over
             if is_over:
                 return
             if failures == _REOPENINGS:
