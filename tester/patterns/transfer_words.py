@@ -5,28 +5,49 @@ from types import MappingProxyType
 
 TITLES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "2-18": {"ru": "Два перевода с консультацией подряд", "en": "Two attended transfers, one after the other"},
-        "2-19": {"ru": "Слепой перевод на занятого коллегу, не ответил", "en": "Blind transfer to a busy colleague, not answered"},
+        "2-18": {"ru": "Входящий: два перевода с запросом подряд", "en": "Incoming: two attended transfers, one after the other"},
+        "2-19": {
+            "ru": "Входящий: перевод без запроса на занятого, не ответил",
+            "en": "Incoming: blind transfer to a busy colleague, not answered",
+        },
         "2-20": {
-            "ru": "Перевод с консультацией на занятого коллегу, не ответил",
-            "en": "Attended transfer to a busy colleague, not answered",
+            "ru": "Входящий: перевод с запросом на занятого, не ответил",
+            "en": "Incoming: attended transfer to a busy colleague, not answered",
         },
         "2-21": {
-            "ru": "Слепой перевод на занятого коллегу, ответил после своего разговора",
-            "en": "Blind transfer to a busy colleague, who answers after his talk",
+            "ru": "Входящий: перевод без запроса на занятого, ответил после своего разговора",
+            "en": "Incoming: blind transfer to a busy colleague, who answers after his talk",
         },
         "2-22": {
-            "ru": "Перевод с консультацией на занятого коллегу, принял, удержав свой разговор",
-            "en": "Attended transfer to a busy colleague, who holds his talk and accepts",
+            "ru": "Входящий: перевод с запросом на занятого, он удержал свой разговор и принял",
+            "en": "Incoming: attended transfer to a busy colleague, who holds his talk and accepts",
         },
-        "2-23": {"ru": "FollowMe с консультацией, приняли на мобильном", "en": "Attended to follow-me, accepted on the mobile"},
-        "2-24": {"ru": "FollowMe с консультацией, на мобильном отказались", "en": "Attended to follow-me, refused on the mobile"},
-        "2-25": {"ru": "FollowMe с консультацией, приняли на рабочем месте", "en": "Attended to follow-me, accepted at the desk"},
-        "2-26": {"ru": "FollowMe с консультацией, на рабочем месте отказались", "en": "Attended to follow-me, refused at the desk"},
-        "2-27": {"ru": "Слепой перевод на FollowMe, ответили на рабочем месте", "en": "Blind to follow-me, answered at the desk"},
-        "2-28": {"ru": "Слепой перевод на FollowMe, ответили на мобильном", "en": "Blind to follow-me, answered on the mobile"},
-        "2-29": {"ru": "Слепой перевод на FollowMe, никто не ответил", "en": "Blind to follow-me, nobody answers"},
-        "2-30": {"ru": "FollowMe с консультацией, никто не ответил", "en": "Attended to follow-me, nobody answers"},
+        "2-23": {
+            "ru": "Входящий: FollowMe с запросом, приняли на мобильном",
+            "en": "Incoming: attended to follow-me, accepted on the mobile",
+        },
+        "2-24": {
+            "ru": "Входящий: FollowMe с запросом, на мобильном отказались",
+            "en": "Incoming: attended to follow-me, refused on the mobile",
+        },
+        "2-25": {
+            "ru": "Входящий: FollowMe с запросом, приняли на внутреннем",
+            "en": "Incoming: attended to follow-me, accepted at the desk",
+        },
+        "2-26": {
+            "ru": "Входящий: FollowMe с запросом, на внутреннем отказались",
+            "en": "Incoming: attended to follow-me, refused at the desk",
+        },
+        "2-27": {
+            "ru": "Входящий: FollowMe без запроса, ответили на внутреннем",
+            "en": "Incoming: blind to follow-me, answered at the desk",
+        },
+        "2-28": {
+            "ru": "Входящий: FollowMe без запроса, ответили на мобильном",
+            "en": "Incoming: blind to follow-me, answered on the mobile",
+        },
+        "2-29": {"ru": "Входящий: FollowMe без запроса, никто не ответил", "en": "Incoming: blind to follow-me, nobody answers"},
+        "2-30": {"ru": "Входящий: FollowMe с запросом, никто не ответил", "en": "Incoming: attended to follow-me, nobody answers"},
     }
 )
 
