@@ -122,6 +122,8 @@ export class Form {
       byId("enterprise-hint").textContent = word("no-enterprises");
       return;
     }
+    // Its chats have a language of their own, whatever the page's is.
+    byId("chat").lang = enterprise.language;
     const parts = [enterprise.subscribers ? word("subscribers", { n: enterprise.subscribers }) : word("no-subscribers")];
     if (enterprise.crms?.length) parts.push(word("crms", { names: enterprise.crms.join(", ") }));
     if (!enterprise.has_token) parts.push(word("no-token"));
