@@ -118,7 +118,7 @@ def _targets(settings: Settings, public_address: str) -> Sequence[Target]:
     return (here, *(Target(address=url, url=url) for url in settings.tester_targets))
 
 
-async def _named_door(
+async def _named_door(  # noqa: ASYNC114, ASYNC128  (the door inside says that it has started)
     door: Door,
     *,
     shutdown_trigger: Callable[[], Awaitable[object]] = trio.sleep_forever,

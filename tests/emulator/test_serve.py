@@ -4,8 +4,9 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,9 @@ class Served:
         given: dict[str, Any] = {"enterprise": JUNE.number, "pattern": pattern, "values": values, "faults": {}, "pace": "max", **order}
         return (await self.asked("/runs", given))["id"]
 
-    async def events(self, run_id: str) -> AsyncIterator[tuple[str, Any]]:
-        """What the run's stream tells, until it ends."""
+    async def heard(self, run_id: str, on_first_answer: Callable[[], None] = lambda: None) -> list[tuple[str, Any]]:
+        """What the run's stream told until it ended, by kind."""
+        told: list[tuple[str, Any]] = []
         async with self.client.stream("GET", f"{self.api}/runs/{run_id}/stream") as stream:
             kind = ""
             async for line in stream.aiter_lines():
@@ -72,7 +74,10 @@ class Served:
                 if name == "event":
                     kind = value
                 elif name == "data":
-                    yield kind, json.loads(value)
+                    told.append((kind, json.loads(value)))
+                    if kind == "answer" and not any(before == "answer" for before, _ in told[:-1]):
+                        on_first_answer()
+        return told
 
     async def ended(self) -> tuple[int, str]:
         """The exit code, and what was said on stderr."""
@@ -137,7 +142,7 @@ async def test_a_call_posted_by_the_page_ends_as_expected_in_every_chat(migrated
             [target] = await gateway.asked("/targets")
             assert (target["address"], target["is_local"]) == ("", True)
             assert gateway.public_url in target["name"]
-            told = [event async for event in gateway.events(await gateway.run())]
+            told = await gateway.heard(await gateway.run())
             assert [event["status"] for kind, event in told if kind == "answer"] == [200] * len([1 for kind, _ in told if kind == "post"])
             [verdict] = [event for kind, event in told if kind == "verdict"]
             assert verdict == {"judgement": "expected", "differences": []}
@@ -158,7 +163,7 @@ async def test_faults_hit_the_gateway_from_inside_and_the_chats_are_right_in_the
     fake = FakeTelegram([JUNE.bot_token])
     with trio.fail_after(PATIENCE_SECONDS):
         async with serve_fake_telegram(fake) as telegram_url, serving(migrated_url, tmp_path, telegram_url) as gateway:
-            told = [event async for event in gateway.events(await gateway.run(faults={"telegram": "429"}))]
+            told = await gateway.heard(await gateway.run(faults={"telegram": "429"}))
             assert {(event["chat"], event["status"]) for kind, event in told if kind == "telegram"} == {(1001, 429), (1002, 429)}
             assert [event["judgement"] for kind, event in told if kind == "verdict"] == ["expected"]
             assert first_lines(fake, 1001)[0].startswith("✅ Завершен: ")
@@ -169,11 +174,11 @@ async def test_a_chat_that_had_blocked_the_bot_gets_messages_again_after_the_run
     fake = FakeTelegram([JUNE.bot_token])
     with trio.fail_after(PATIENCE_SECONDS):
         async with serve_fake_telegram(fake) as telegram_url, serving(migrated_url, tmp_path, telegram_url) as gateway:
-            told = [event async for event in gateway.events(await gateway.run(faults={"telegram": "blocked"}))]
+            told = await gateway.heard(await gateway.run(faults={"telegram": "blocked"}))
             assert {(event["chat"], event["status"]) for kind, event in told if kind == "telegram"} == {(1001, 403)}
             assert [event["judgement"] for kind, event in told if kind == "verdict"] == ["expected"]
             assert (first_lines(fake, 1001), len(first_lines(fake, 1002))) == ([], 1)
-            told = [event async for event in gateway.events(await gateway.run())]
+            told = await gateway.heard(await gateway.run())
             assert [event["judgement"] for kind, event in told if kind == "verdict"] == ["expected"]
             assert len(first_lines(fake, 1001)) == 1
 
@@ -182,13 +187,9 @@ async def test_sigterm_ends_a_run_that_is_going_and_everything_else_cleanly(migr
     fake = FakeTelegram([JUNE.bot_token])
     with trio.fail_after(PATIENCE_SECONDS):
         async with serve_fake_telegram(fake) as telegram_url, serving(migrated_url, tmp_path, telegram_url) as gateway:
-            told: list[tuple[str, Any]] = []
             began = trio.current_time()
-            async for event in gateway.events(await gateway.run(pace="1", faults={"crm_hangs": True})):
-                if event[0] == "answer" and not any(kind == "answer" for kind, _ in told):
-                    began = trio.current_time()
-                    gateway.process.send_signal(signal.SIGTERM)
-                told.append(event)
+            run_id = await gateway.run(pace="1", faults={"crm_hangs": True})
+            told = await gateway.heard(run_id, partial(gateway.process.send_signal, signal.SIGTERM))
             # The reader of its stream learns how the run ended.
             assert [event["state"] for kind, event in told if kind == "state"][-1] == "stopped"
             assert await gateway.ended() == (0, "")
