@@ -32,6 +32,7 @@ JUNE = EnterpriseConfig(
     ),
     subscribers=(1001, 1002),
 )
+OTHER = "https://gateway.example"
 # Far above what it takes; only what hangs comes to it.
 PATIENCE_SECONDS = 60
 GONE_SECONDS = 10
@@ -101,6 +102,7 @@ async def serving(url: str, directory: Path, telegram_url: str) -> AsyncGenerato
         "TESTER_BIND": "127.0.0.1:0",
         "TELEGRAM_BASE_URL": telegram_url,
         "BOT_UPDATES": "off",
+        "TESTER_TARGETS": OTHER,
         # Traced enterprises have their host token in the logs.
         "TRACED_ENTERPRISES": "",
     }
@@ -139,9 +141,9 @@ async def test_a_call_posted_by_the_page_ends_as_expected_in_every_chat(migrated
         async with serve_fake_telegram(fake) as telegram_url, serving(migrated_url, tmp_path, telegram_url) as gateway:
             page = await gateway.client.get(gateway.page)
             assert (page.status_code, page.headers["content-type"].partition(";")[0]) == (200, "text/html")
-            [target] = await gateway.asked("/targets")
-            assert (target["address"], target["is_local"]) == ("", True)
-            assert gateway.public_url in target["name"]
+            here, other = await gateway.asked("/targets")
+            assert (here["address"], here["is_local"], other["address"], other["is_local"]) == ("", True, OTHER, False)
+            assert gateway.public_url in here["name"]
             told = await gateway.heard(await gateway.run())
             assert [event["status"] for kind, event in told if kind == "answer"] == [200] * len([1 for kind, _ in told if kind == "post"])
             [verdict] = [event for kind, event in told if kind == "verdict"]
