@@ -66,12 +66,11 @@ class Client:
             return await self.post("/api/runs", order)
         raise Unreachable(f"the emulator at {self._http.base_url} does not answer")
 
-    async def stop(self, run_id: str, *, within_seconds: float) -> None:
-        """Stop a run on the way out; also when cancelled, and without a word about what goes wrong."""
-        with trio.move_on_after(within_seconds, shield=True):
-            # It may be over already, or the gateway has gone and the run with it.
-            with suppress(GatewayError):
-                await self.post(f"/api/runs/{run_id}/stop")
+    async def stop(self, run_id: str) -> None:
+        """Stop a run on the way out, without a word about what goes wrong. Shield it, with a deadline."""
+        # It may be over already, or the gateway has gone and the run with it.
+        with suppress(GatewayError):
+            await self.post(f"/api/runs/{run_id}/stop")
 
     async def follow(self, run_id: str, hear: Callable[[StreamEvent], bool]) -> None:
         """Have `hear` told what happens in a run, from its beginning, until it says by True that this was the end.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attrs
+import trio
 
 from gateway.settings import Bind, Settings
 from tester.emulator.client import Client, Misuse, open_client
@@ -145,7 +146,8 @@ async def _play(client: Client, wish: _Wish, page: str, language: str, tell: Tel
         await client.follow(run["id"], teller.hear)
     finally:
         if not teller.state.is_over:
-            await client.stop(run["id"], within_seconds=_STOP_SECONDS)
+            with trio.move_on_after(_STOP_SECONDS, shield=True):
+                await client.stop(run["id"])
     return teller.end()
 
 

@@ -193,7 +193,7 @@ async def test_there_are_so_many_streams_and_the_next_one_is_told_to_come_back()
     async with open_door() as door, trio.open_nursery() as nursery:
         release = trio.Event()
 
-        async def hold(task_status: trio.TaskStatus[None]) -> None:
+        async def hold(task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC114
             async with door.reader() as reader:
                 await reader.open()
                 task_status.started()

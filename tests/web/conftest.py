@@ -37,7 +37,7 @@ class ScriptedStore(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.events: list[IncomingEvent] = []
+        self.incoming: list[IncomingEvent] = []
         self.batches: list[int] = []
         self.before_append: Callable[[Sequence[IncomingEvent]], Awaitable[None]] | None = None
         self.before_reject: Callable[[], Awaitable[None]] | None = None
@@ -48,7 +48,7 @@ class ScriptedStore(MemoryStore):
             await self.before_append(batch)
         appended = await super().append_events(batch)
         self.batches.append(len(batch))
-        self.events += [event for event, result in zip(batch, appended, strict=True) if not result.duplicate]
+        self.incoming += [event for event, result in zip(batch, appended, strict=True) if not result.duplicate]
         self.appended.set()
         return appended
 

@@ -30,9 +30,9 @@ def reset(stream: trio.SocketStream) -> None:
 
 async def stored(door: Any, count: int) -> list[str]:
     with trio.fail_after(5):
-        while len(door.store.events) < count:  # noqa: ASYNC110 (as the outside would: look until it is there)
+        while len(door.store.incoming) < count:  # noqa: ASYNC110 (as the outside would: look until it is there)
             await trio.sleep(0.001)
-    return [event.unique_id for event in door.store.events]
+    return [event.unique_id for event in door.store.incoming]
 
 
 @pytest.mark.parametrize("leave", ["reset", "close"])

@@ -28,7 +28,7 @@ async def test_a_webhook_is_answered_with_its_id_once_it_is_stored(door: Any, ki
     response = await door.post(f"/{kind}", START)
     assert (response.status, response.json) == (200, {"status": "ok", "event_id": 1})
     assert response.headers["content-type"] == "application/json"
-    (event,) = door.store.events
+    (event,) = door.store.incoming
     assert (event.enterprise_number, event.kind, event.unique_id) == ("0367", kind, "1757840723.6")
     assert [stored.event_id for stored in door.stored] == [1]
 
@@ -36,7 +36,7 @@ async def test_a_webhook_is_answered_with_its_id_once_it_is_stored(door: Any, ki
 async def test_the_body_is_kept_as_it_was_posted(door: Any) -> None:
     raw = '{ "Token":"375290000900",\r\n "UniqueId" : "1.2","Имя":"\\u041f\\ud83d А", "n": 1e400, "big": 12345678901234567890123 }'.encode()
     assert (await door.post("/start", raw)).status == 200
-    assert door.store.events[0].raw_body == raw.decode()
+    assert door.store.incoming[0].raw_body == raw.decode()
 
 
 @pytest.mark.parametrize("kind", ["start", "dial", "hangup"])
@@ -44,7 +44,7 @@ async def test_the_same_event_again_is_a_duplicate_whatever_the_order_of_its_key
     await door.post(f"/{kind}", START)
     response = await door.post(f"/{kind}", dict(reversed(START.items())))
     assert (response.status, response.json) == (200, {"status": "ok", "event_id": 1, "duplicate": True})
-    assert len(door.store.events) == len(door.stored) == 1
+    assert len(door.store.incoming) == len(door.stored) == 1
 
 
 async def test_a_channel_event_is_never_a_duplicate(door: Any) -> None:
@@ -55,7 +55,7 @@ async def test_a_channel_event_is_never_a_duplicate(door: Any) -> None:
 @pytest.mark.parametrize("key", ["375290000900", "s3cret-of-june"])
 async def test_token_and_secret_of_an_enterprise_open_the_door(door: Any, key: str) -> None:
     assert (await door.post("/start", {"UniqueId": "1.1"}, token=key)).status == 200
-    assert door.store.events[0].enterprise_number == "0367"
+    assert door.store.incoming[0].enterprise_number == "0367"
 
 
 @pytest.mark.parametrize("key", ["0367", "june"])
@@ -97,7 +97,7 @@ async def test_no_or_unknown_or_contradicting_tokens_are_401_and_kept_masked(doo
     response = await door.post("/hangup", body, token=header)
     assert response.status == 401
     assert is_error(response)
-    assert door.store.events == []
+    assert door.store.incoming == []
     (row,) = door.store.rejected
     assert row.kind == "hangup"
     kept = f"{row.token} {row.raw_body} {row.reason}"
@@ -150,7 +150,7 @@ async def test_a_body_that_is_no_json_object_is_422_and_kept(door: Any, raw: byt
     assert row.token == "***0900"
     assert TOKEN not in row.raw_body
     assert "\0" not in row.raw_body
-    assert door.store.events == []
+    assert door.store.incoming == []
 
 
 async def test_a_bad_body_with_an_unknown_token_is_401(door: Any) -> None:
@@ -174,7 +174,7 @@ async def test_a_bad_body_with_an_unknown_token_is_401(door: Any) -> None:
 )
 async def test_no_type_or_value_of_a_field_is_a_reason_to_refuse(door: Any, body: dict[str, Any]) -> None:
     assert (await door.post("/hangup", body)).status == 200
-    (event,) = door.store.events
+    (event,) = door.store.incoming
     event.unique_id.encode()
     assert "\0" not in event.unique_id
     assert len(event.unique_id) <= 200
@@ -190,7 +190,7 @@ async def test_a_body_of_64_kib_is_stored_and_one_byte_more_is_413(door: Any) ->
     response = await door.post("/start", body + b" ")
     assert response.status == 413
     assert is_error(response)
-    assert len(door.store.events) == 1
+    assert len(door.store.incoming) == 1
 
 
 async def test_a_chunked_body_without_a_length_is_counted(door: Any) -> None:
@@ -215,7 +215,7 @@ async def test_a_length_that_is_too_large_is_413_however_little_comes(door: Any,
     async with door.client() as client:
         await client.send(b"POST /start HTTP/1.1\r\nhost: x\r\ntoken: 375290000900\r\ncontent-length: 70000\r\n\r\n{}")
         assert b" 413 " in await _all(client)
-    assert door.store.events == []
+    assert door.store.incoming == []
 
 
 async def test_a_body_that_does_not_come_is_408_and_cut_off(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +223,7 @@ async def test_a_body_that_does_not_come_is_408_and_cut_off(door: Any, monkeypat
     async with door.client() as client:
         await client.send(b"POST /start HTTP/1.1\r\nhost: x\r\ntoken: 375290000900\r\ncontent-length: 20\r\n\r\n{}")
         assert b" 408 " in await _all(client)
-    assert door.store.events == []
+    assert door.store.incoming == []
     await _no_connection_is_left(door)
 
 
@@ -232,7 +232,7 @@ async def test_a_length_that_lies_downwards_cuts_the_body(door: Any) -> None:
         await client.send(b"POST /start HTTP/1.1\r\nhost: x\r\ntoken: 375290000900\r\ncontent-length: 2\r\n\r\n{}" + b"x" * 100_000)
         client.connection.send(_sent())
         assert (await client.response()).status == 200
-    assert [event.raw_body for event in door.store.events] == ["{}"]
+    assert [event.raw_body for event in door.store.incoming] == ["{}"]
 
 
 async def test_who_never_stops_sending_is_answered_413_and_cut_off(door: Any) -> None:
@@ -319,7 +319,7 @@ async def test_a_commit_that_takes_too_long_is_503_and_still_stored(door: Any, m
     assert (await door.post("/start", START)).status == 503
     release.set()
     await door.store.appended.wait()
-    assert len(door.store.events) == 1
+    assert len(door.store.incoming) == 1
 
 
 async def test_more_waiting_events_than_there_is_room_for_are_503(open_door: Any, store: Any) -> None:
@@ -342,7 +342,7 @@ async def test_more_waiting_events_than_there_is_room_for_are_503(open_door: Any
                 nursery.start_soon(post, number)
         # Two wait, and one or two are on their way to the database.
         assert statuses.count(503) in {2, 3}
-        assert statuses.count(200) == len(store.events) == 6 - statuses.count(503)
+        assert statuses.count(200) == len(store.incoming) == 6 - statuses.count(503)
 
 
 async def test_an_event_the_database_refuses_is_422_and_the_others_are_stored(door: Any) -> None:
