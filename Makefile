@@ -28,7 +28,7 @@ demo:
 test:
 	@$(VENV) embedded,test
 	@$(IN) .ci/browser
-	$(IN) $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(IN) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # Side by side, the longest first; the output of each stays together, and all are heard although one complains.
 check:

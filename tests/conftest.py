@@ -2,8 +2,10 @@
 
 import gc
 import os
+from pathlib import Path
 
 import hypothesis
+import pytest
 
 pytest_plugins = ["tester.fixtures"]
 
@@ -17,3 +19,16 @@ def pytest_collection_finish() -> None:
     """What has been imported and collected stays until the end: the search for garbage need not walk through it after every test."""
     gc.collect()
     gc.freeze()
+
+
+# What waits for processes, sockets and real seconds more than it computes.
+WAITING = ("faults/", "scenarios/", "emulator/", "test_cli.py", "test_demo.py", "test_testing_guide.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that wait come first: they stay together on one worker while another one computes, and no long one is left for the end.
+
+    (`--dist worksteal` begins with a half for each of two workers, in this order.) Within both groups the order stays.
+    """
+    here = f"{Path(__file__).parent}/"
+    items.sort(key=lambda item: not str(item.path).removeprefix(here).startswith(WAITING))
