@@ -10,18 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
-import attrs
 import pytest
 from playwright.sync_api import Browser, Route, ViewportSize, expect
 
 from tests.emulator.visits import DESKTOP, PATIENCE_SECONDS, PHONE, Scheme, Visit, chromium, open_browser, visit
 
 PROGRAM = chromium()
-pytestmark = [
-    pytest.mark.skipif(PROGRAM is None, reason="no Chromium here for the emulator's page (Debian: apt-get install chromium)"),
-    # One gateway and one browser for all of them.
-    pytest.mark.xdist_group("emulator's page"),
-]
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium here for the emulator's page (Debian: apt-get install chromium)")
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -80,45 +75,28 @@ def visiting(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iter
         yield partial(visit, browser, origin)
 
 
-@attrs.frozen
-class Ordered:
-    """Runs that take their time while other tests are at work: ids. They were ordered at the page."""
-
-    lossy: str
-    throttled: str
-
-
 @pytest.fixture(scope="module", autouse=True)
-def ordered(visiting: Visiting) -> Ordered:
+def lossy(visiting: Visiting) -> str:
+    """A run whose last event is lost. It takes its time to be judged, while other tests are at work."""
     with visiting() as visitor:
         visitor.open()
         visitor.choose("3-1", items=7)
         visitor.all("[data-test=fault-6]").select_option("lose")
         expect(visitor.all('[data-event-index="6"]')).to_have_attribute("data-trouble", "lose")
-        lossy = visitor.send()
-        visitor.stands(7, 7, state="judging")
-    with visiting() as visitor:
-        visitor.open()
-        visitor.choose("2-3", items=10)
-        visitor.all("#faults summary").click()
-        visitor.part("telegram-429").check()
         expect(visitor.part("faults-on")).to_have_text("включено: 1")
-        throttled = visitor.send()
-    return Ordered(lossy, throttled)
+        return visitor.send()
 
 
 # ── playing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("size", "scheme", "name"), [(DESKTOP, "light", "desktop"), (PHONE, "dark", "phone")])
-def test_a_call_is_chosen_sent_and_seen_to_end_as_expected(visiting: Visiting, size: ViewportSize, scheme: Scheme, name: str) -> None:
-    with visiting(size=size, scheme=scheme) as visitor:
+def test_a_call_is_chosen_sent_and_seen_to_end_as_expected(visiting: Visiting) -> None:
+    with visiting() as visitor:
         visitor.open()
         visitor.choose("2-2", items=4)
         expect(visitor.part("description")).to_contain_text("никто")
         expect(visitor.all("[data-test=chat-preview] [data-final]")).to_contain_text("❌ Не отвечен")
         assert visitor.part("acts").locator("tr").count() > 2
-        visitor.shoot(f"{name}-plan")
         visitor.check_width()
         visitor.send()
         visitor.ends("expected")
@@ -127,7 +105,7 @@ def test_a_call_is_chosen_sent_and_seen_to_end_as_expected(visiting: Visiting, s
         for chat in (1001, 1002):
             (text,) = visitor.messages(chat)
             assert text.startswith("❌ Не отвечен: +375 (29) 000-")
-        visitor.shoot(f"{name}-done")
+        visitor.shoot("desktop-done")
         visitor.check_width()
 
 
@@ -332,55 +310,58 @@ def test_nothing_from_elsewhere_is_loaded_whatever_the_page_contains(visiting: V
 # ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_call_is_as_expected_though_telegram_was_asked_too_often(visiting: Visiting, ordered: Ordered) -> None:
+def test_a_lost_event_makes_a_difference_that_is_shown(visiting: Visiting, lossy: str) -> None:
     with visiting() as visitor:
-        visitor.see_run(ordered.throttled)
-        visitor.ends("expected")
-        told = visitor.all('#around [data-origin="telegram"]')
-        expect(told).to_have_count(4)
-        expect(told.first).to_contain_text("429")
-        expect(visitor.part("telegram-429")).to_be_checked()
-
-
-def test_a_lost_event_makes_a_difference_that_is_shown(visiting: Visiting, ordered: Ordered) -> None:
-    with visiting() as visitor:
-        visitor.see_run(ordered.lossy)
+        visitor.see_run(lossy)
         expect(visitor.part("verdict")).to_have_attribute("data-judgement", "different", timeout=JUDGING_SECONDS * 1000)
         expect(visitor.all('[data-event-index="6"]')).to_have_attribute("data-state", "lost")
         expect(visitor.all("[data-test=wanted]")).to_contain_text("00:17")
         expect(visitor.all("[data-test=shown]").first).to_contain_text(re.compile(r"00:0\d"))
+        visitor.all('[data-event-index="6"]').scroll_into_view_if_needed()
         visitor.shoot("desktop-difference")
         visitor.page.set_viewport_size(PHONE)
         visitor.check_width()
         visitor.shoot("phone-difference")
 
 
+def test_a_call_ends_as_expected_though_telegram_is_asked_too_often(visiting: Visiting) -> None:
+    with visiting(size=PHONE, scheme="dark") as visitor:
+        visitor.open()
+        visitor.choose("3-1", items=7)
+        visitor.all("#faults summary").click()
+        visitor.part("telegram-429").check()
+        expect(visitor.part("faults-on")).to_have_text("включено: 1")
+        visitor.send()
+        visitor.ends("expected")
+        told = visitor.all('#around [data-origin="telegram"]')
+        expect(told).to_have_count(4)
+        expect(told.first).to_contain_text("429")
+        visitor.check_width()
+        visitor.shoot("phone-done")
+
+
 # ── for everybody ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("language", "looks"), [("ru", [*LOOKS[:2]]), ("en", [*LOOKS[2:]])])
-def test_the_page_keeps_nobody_out(visiting: Visiting, ordered: Ordered, language: str, looks: list[Look]) -> None:
+def test_the_page_keeps_nobody_out(visiting: Visiting, lossy: str) -> None:
     with visiting() as visitor:
 
         def check(name: str) -> None:
-            expect(visitor.all("html")).to_have_attribute("lang", language)
-            for look in looks:
-                visitor.look(*look)
-                visitor.check_access()
-                visitor.check_width()
-            if language == "en":
-                visitor.shoot(f"english-{name}")
-            looks.reverse()
+            for looks, language in ((LOOKS[:2], "ru"), (LOOKS[2:], "en")):
+                expect(visitor.all("html")).to_have_attribute("lang", language)
+                for look in looks:
+                    visitor.look(*look)
+                    visitor.check_access()
+                    visitor.check_width()
+                if language == "en":
+                    visitor.shoot(f"english-{name}")
+                visitor.part("language").click()
 
         visitor.open("?enterprise=0367&pattern=2-2")
         visitor.stands(0, 4, state="idle")
-        if language == "en":
-            visitor.part("language").click()
-            expect(visitor.part("send")).to_have_text("Send events")
         for summary in visitor.all("details.fold > summary").all():
             summary.click()
         visitor.all("[data-test=fault-1]").select_option("delay")
-        check("plan")
         visitor.part("field-external_phone").fill("")
         visitor.part("send").click()
         expect(visitor.part("field-external_phone")).to_be_focused()
@@ -394,6 +375,6 @@ def test_the_page_keeps_nobody_out(visiting: Visiting, ordered: Ordered, languag
         check("running")
         visitor.part("stop").click()
         visitor.ends("stopped")
-        visitor.see_run(ordered.lossy)
+        visitor.see_run(lossy)
         visitor.ends("different")
         check("difference")

@@ -7,14 +7,25 @@ and its tests are plain functions.
 import re
 import shutil
 from collections.abc import Generator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 from axe_playwright_python.base import AXE_SCRIPT  # pyright: ignore[reportMissingTypeStubs]  (the wheel has none; it is a str)
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, ViewportSize, WebError, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    ViewportSize,
+    WebError,
+    expect,
+    sync_playwright,
+)
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 DESKTOP = ViewportSize(width=1280, height=900)
@@ -110,11 +121,20 @@ class Visit:
 
     def stands(self, posted: int, items: int, *, state: str) -> None:
         """The bar says, or comes to say, so many events of so many, and this state."""
+        self._watch(
+            "([count, state]) => $('count').textContent === count && $('state').dataset.state === state", [f"{posted}/{items}", state]
+        )
         expect(self.part("count")).to_have_text(f"{posted}/{items}")
         expect(self.part("state")).to_have_attribute("data-state", state)
 
     def ends(self, judgement: str) -> None:
+        self._watch("judgement => $('verdict').dataset.judgement === judgement", judgement)
         expect(self.part("verdict")).to_have_attribute("data-judgement", judgement)
+
+    def _watch(self, script: str, wanted: object) -> None:
+        """Comes back as soon as it is so. `expect` looks once a second in the end, but says better what is there instead."""
+        with suppress(PlaywrightTimeoutError):
+            self.page.wait_for_function(script.replace("$(", "document.getElementById("), arg=wanted)
 
     def messages(self, chat: int) -> Sequence[str]:
         """What a chat shows now."""
