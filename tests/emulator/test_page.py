@@ -346,15 +346,14 @@ def test_a_call_ends_as_expected_though_telegram_is_asked_too_often(visiting: Vi
 def test_the_page_keeps_nobody_out(visiting: Visiting, lossy: str) -> None:
     with visiting() as visitor:
 
-        def check(name: str) -> None:
-            for looks, language in ((LOOKS[:2], "ru"), (LOOKS[2:], "en")):
+        def check(first: str, second: str, sees: Callable[[], object]) -> None:
+            for language, looks in ((first, LOOKS[:2]), (second, LOOKS[2:])):
                 expect(visitor.all("html")).to_have_attribute("lang", language)
+                sees()
                 for look in looks:
                     visitor.look(*look)
                     visitor.check_access()
                     visitor.check_width()
-                if language == "en":
-                    visitor.shoot(f"english-{name}")
                 visitor.part("language").click()
 
         visitor.open("?enterprise=0367&pattern=2-2")
@@ -362,19 +361,26 @@ def test_the_page_keeps_nobody_out(visiting: Visiting, lossy: str) -> None:
         for summary in visitor.all("details.fold > summary").all():
             summary.click()
         visitor.all("[data-test=fault-1]").select_option("delay")
-        visitor.part("field-external_phone").fill("")
+        visitor.part("field-external_phone").fill("123")
         visitor.part("send").click()
         expect(visitor.part("field-external_phone")).to_be_focused()
-        check("empty")
+        check("ru", "en", expect(visitor.part("error-external_phone")).not_to_be_empty)
         visitor.claim("status of 422")
         visitor.open("?enterprise=0367&pattern=3-1")
+        # A run is told in the language in which it was ordered.
+        visitor.part("language").click()
+        expect(visitor.part("send")).to_have_text("Send events")
         visitor.part("pace-step").check()
         visitor.send()
-        visitor.part("step").click()
-        visitor.stands(1, 7, state="waiting")
-        check("running")
+        for posted in range(3):
+            visitor.stands(posted, 7, state="waiting")
+            visitor.part("step").click()
+        talk = partial(expect(visitor.all('[data-chat="1002"] .bubble-text')).to_contain_text, "🔗 Разговор")
+        talk()
+        visitor.look(DESKTOP, "light")
+        visitor.shoot("english-running")
+        check("en", "ru", talk)
         visitor.part("stop").click()
         visitor.ends("stopped")
         visitor.see_run(lossy)
-        visitor.ends("different")
-        check("difference")
+        check("en", "ru", partial(visitor.ends, "different"))
