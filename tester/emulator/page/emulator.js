@@ -12,6 +12,7 @@ import { Around, clearVerdict, tellVerdict } from "./verdict.js";
 import { language, startLanguage, switchLanguage, word } from "./words.js";
 
 const PLAN_AFTER = 250;
+const REDRAW_AFTER = 150;
 
 class Page {
   constructor() {
@@ -19,6 +20,7 @@ class Page {
     this.run = null;
     this.planning = null;
     this.isUnplanned = false; // whether what is told as a problem is why there is no plan
+    this.present = null; // in the script's seconds
     this.moveNow = () => {};
     this.replan = settled(() => this.#askPlan(), PLAN_AFTER);
     this.banner = byId("verdict");
@@ -33,6 +35,7 @@ class Page {
     this.bar = new Bar((name) => (name === "send" ? this.#send() : this.#command(name)));
     byId("language").addEventListener("click", () => this.#switch());
     byId("recent").addEventListener("toggle", () => this.#tellRecent());
+    addEventListener("resize", settled(() => this.#draw(), REDRAW_AFTER));
   }
 
   async start() {
@@ -106,13 +109,26 @@ class Page {
     this.events.show(plan.events, { isLive });
     byId("events-none").hidden = plan.events.length > 0;
     byId("ladder-section").hidden = plan.acts.length === 0;
-    this.moveNow = drawLadder(byId("ladder"), plan);
+    this.present = null;
+    this.#draw();
     tellActs(byId("acts"), plan);
     this.form.options.tellLength(plan.seconds);
     this.form.options.tellFaults(this.events.faults().length);
     for (const [id, key] of [["events-mode", "events"], ["chat-mode", "chats"]]) byId(id).textContent = word(`${key}-${isLive ? "live" : "preview"}`);
     document.body.dataset.mode = isLive ? "run" : "preview";
     if (!isLive) this.around.clear();
+  }
+
+  // The diagram is as wide as there is room for it.
+  #draw() {
+    if (this.plan === null) return;
+    this.moveNow = drawLadder(byId("ladder"), this.plan);
+    this.moveNow(this.present);
+  }
+
+  #move(seconds) {
+    this.present = seconds;
+    this.moveNow(seconds);
   }
 
   // the run
@@ -155,7 +171,7 @@ class Page {
   #listeners() {
     const posted = (told) => {
       this.events.posted(told);
-      this.moveNow(told.at_seconds ?? null);
+      this.#move(told.at_seconds ?? null);
       this.bar.show(this.run);
     };
     return {
@@ -176,7 +192,7 @@ class Page {
   }
 
   #over() {
-    this.moveNow(null);
+    this.#move(null);
     this.form.lock(false);
     this.events.lock(false);
     this.bar.show(this.run);
