@@ -25,7 +25,7 @@ from gateway.cli import app
 from gateway.demo.chats import LineScreen, LiveScreen, texts_of
 from gateway.demo.crms import DemoCrms
 from gateway.demo.enterprise import ENTERPRISE, PARTS
-from gateway.demo.stage import Stage, differences, invitation
+from gateway.demo.stage import Stage, differences, invitation, usual_ports
 from telegram_client.api import BotApi
 from telegram_client.http import HttpClient
 from tester.fakes.telegram import FakeTelegram
@@ -191,6 +191,12 @@ def test_a_demo_is_fast_or_for_the_emulator() -> None:
     refused = CliRunner().invoke(app, ["demo", "--fast", "--emulator"])
     assert refused.exit_code == 2
     assert "only one of them" in refused.stderr
+
+
+def test_of_demos_that_begin_at_the_same_time_one_tries_the_usual_ports() -> None:
+    # The first may be somebody else's, on another worker.
+    with usual_ports(), usual_ports() as are_ours:
+        assert not are_ours
 
 
 # what is drawn and compared, without a gateway

@@ -3,9 +3,10 @@
 import math
 import os
 import shlex
+import socket
 import tempfile
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
@@ -97,7 +98,9 @@ async def run(play: Play) -> int:
 @asynccontextmanager
 async def _open_stage(console: Console, *, has_page: bool) -> AsyncGenerator[Stage]:
     # Below /tmp others get through to the server's files: as root the server runs as somebody else.
-    with tempfile.TemporaryDirectory(prefix=f"gateway-demo-{os.getpid()}-", dir="/tmp", ignore_cleanup_errors=True) as name:
+    directories = tempfile.TemporaryDirectory(prefix=f"gateway-demo-{os.getpid()}-", dir="/tmp", ignore_cleanup_errors=True)
+    with directories as name, usual_ports() as are_ours:
+        bind = _bind if are_ours else _free_bind
         directory = Path(name)
         fake = FakeTelegram([ENTERPRISE.bot_token])
         async with (
@@ -110,9 +113,9 @@ async def _open_stage(console: Console, *, has_page: bool) -> AsyncGenerator[Sta
                 database_url=database_url,
                 data_dir=directory,
                 log_dir=directory / "logs",
-                bind=(await _bind(_PUBLIC_PORT),),
-                internal_bind=tuple([await _bind(port) for port in _INTERNAL_PORTS]),
-                tester_bind=(await _bind(_EMULATOR_PORT),) if has_page else (),
+                bind=(await bind(_PUBLIC_PORT),),
+                internal_bind=tuple([await bind(port) for port in _INTERNAL_PORTS]),
+                tester_bind=(await bind(_EMULATOR_PORT),) if has_page else (),
                 telegram_base_url=telegram_url,
                 # The demo's CRMs are on this machine.
                 allow_private_targets=True,
@@ -135,6 +138,24 @@ async def _open_stage(console: Console, *, has_page: bool) -> AsyncGenerator[Sta
                     )
                     # An orderly end would leave for a next start what nobody will read.
                     nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def usual_ports() -> Generator[bool]:
+    """Whether the usual ports may be tried, while the block runs: among the demos of a machine by one, since two that begin at the same
+    time would both find them free. What says so is an abstract name (Linux), which is gone with its process.
+    """
+    with socket.socket(socket.AF_UNIX) as mark:
+        try:
+            mark.bind("\0asterisk-call-gateway-demo")
+            are_ours = True
+        except OSError:
+            are_ours = False
+        yield are_ours
+
+
+async def _free_bind(_port: int) -> Bind:
+    return Bind(_LOOPBACK, 0)
 
 
 async def _bind(port: int) -> Bind:
