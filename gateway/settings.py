@@ -10,7 +10,7 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from gateway.errors import SettingsError
+from gateway.loopback import is_loopback_host
 
 PREFIX = "GATEWAY_"
 EMBEDDED = "embedded"
@@ -69,14 +70,7 @@ class Bind:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine gets there. A name may lead anywhere, but for `localhost`."""
-        return _is_loopback(self.host)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+        return is_loopback_host(self.host)
 
 
 class _BadValue(Exception):
@@ -352,4 +346,4 @@ def _leads_to(url: str, bind: Bind) -> bool:
     host = parts.hostname or ""
     if (parts.port or (443 if parts.scheme == "https" else 80)) != bind.port:
         return False
-    return host == bind.host.lower() or (_is_loopback(host) and (bind.is_loopback or bind.host in _EVERYWHERE))
+    return host == bind.host.lower() or (is_loopback_host(host) and (bind.is_loopback or bind.host in _EVERYWHERE))

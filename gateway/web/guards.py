@@ -23,6 +23,7 @@ from urllib.parse import unquote
 
 import trio
 
+from gateway.loopback import is_loopback_address
 from gateway.web.asgi import SHOWN_PATH, App, Receive, Scope, Send, answer_early
 from gateway.web.problems import Answer, Problem, error_answer, error_body
 
@@ -184,11 +185,6 @@ class DiscreetPaths:
         return written if part in self._words or _SHORT_NUMBER.fullmatch(part) or self._is_shown(part) else _HIDDEN
 
 
-def is_loopback_bind(bind: str) -> bool:
-    """Whether only this machine can come in by this address (`127.0.0.1:8025`, `[::1]:8025`, `localhost:8025`)."""
-    return _is_loopback_name(bind.encode())
-
-
 def _values(scope: Scope, wanted: bytes) -> list[bytes]:
     return [cast(bytes, value).strip().lower() for name, value in scope["headers"] if name == wanted]
 
@@ -236,22 +232,11 @@ def _is_loopback_name(host: bytes) -> bool:
     text = host.decode("latin-1")
     name = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
     name = name.removesuffix(".")
-    return name == "localhost" or name.endswith(".localhost") or _is_loopback_address(name)
+    return name == "localhost" or name.endswith(".localhost") or is_loopback_address(name)
 
 
 def _is_loopback(client: object) -> bool:
     """ASGI: (host, port), or None where the server does not know."""
     if not isinstance(client, tuple | list) or not client:
         return False
-    return _is_loopback_address(str(cast(Sequence[object], client)[0]).partition("%")[0])
-
-
-def _is_loopback_address(text: str) -> bool:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        # An IPv4 client of a dual-stack socket.
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback
+    return is_loopback_address(str(cast(Sequence[object], client)[0]).partition("%")[0])

@@ -82,8 +82,9 @@ class Emulation:
             can_block=can_block,
             active_runs=self._active_runs,
         )
-        binds = [str(bind) for bind in settings.tester_bind]
-        door = partial(emulator_door, emulator, binds, settings.tester_password, enterprises=enterprises, can_block=can_block)
+        door = partial(
+            emulator_door, emulator, settings.tester_bind, settings.tester_password, enterprises=enterprises, can_block=can_block
+        )
         return {EMULATOR_DOOR: partial(_named_door, door)}
 
 

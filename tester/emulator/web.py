@@ -15,9 +15,10 @@ from quart_trio import QuartTrio
 
 from gateway.errors import GatewayError, SettingsError
 from gateway.ports import EnterpriseConfig
+from gateway.settings import Bind
 from gateway.web.asgi import App
 from gateway.web.details import json_answer, posted_body
-from gateway.web.guards import LoopbackOnly, NoForeignPages, PasswordOnly, is_loopback_bind
+from gateway.web.guards import LoopbackOnly, NoForeignPages, PasswordOnly
 from gateway.web.listeners import serve_app
 from gateway.web.quart_errors import create_app, serve_patiently
 from tester.emulator.assets import INDEX, Asset, read_assets
@@ -240,7 +241,7 @@ def _find(emulator: Emulator, run_id: str) -> Run | None:
 
 async def emulator_door(
     emulator: Emulator,
-    binds: Sequence[str],
+    binds: Sequence[Bind],
     password: str = "",
     *,
     enterprises: Callable[[], Sequence[EnterpriseConfig]],
@@ -253,7 +254,7 @@ async def emulator_door(
 
     Args:
         emulator: its runs live in a nursery of this function.
-        binds: as for `gateway.web.listeners.serve_app`; each gets the guard that its address needs.
+        binds: each gets the guard that its address needs.
         password: of the addresses that other machines reach.
         enterprises: those of now.
         can_block: whether a run may have Telegram say that a bot is blocked.
@@ -264,7 +265,7 @@ async def emulator_door(
 
     Raises: `gateway.web.listeners.BindError`; `SettingsError` when an address that other machines reach has no password.
     """
-    if not password and not all(map(is_loopback_bind, binds)):
+    if not password and not all(bind.is_loopback for bind in binds):
         raise SettingsError("tester_bind: an address that other machines reach needs tester_password")
     streams = Streams(_app(Desk(emulator=emulator, enterprises=enterprises, can_block=can_block)), partial(_find, emulator))
     guard_of = _guards(streams, password)
@@ -274,7 +275,7 @@ async def emulator_door(
             await running.start(emulator.run_all)
             addresses: list[str] = []
             for bind in binds:
-                serve = partial(serve_app, guard_of(bind), [bind], shutdown_trigger=is_over.wait, graceful_seconds=graceful_seconds)
+                serve = partial(serve_app, guard_of(bind), [str(bind)], shutdown_trigger=is_over.wait, graceful_seconds=graceful_seconds)
                 addresses += await doors.start(partial(serve, max_connections=MAX_CONNECTIONS))
             task_status.started(addresses)
             await shutdown_trigger()
@@ -283,13 +284,13 @@ async def emulator_door(
         await streams.finish(_LAST_WORDS_SECONDS)
 
 
-def _guards(streams: Streams, password: str) -> Callable[[str], App]:
+def _guards(streams: Streams, password: str) -> Callable[[Bind], App]:
     """The application as each bind serves it. What is guessed at one address counts at all of them."""
     here = LoopbackOnly(NoForeignPages(streams, linked_paths=PAGE_PATHS))
     # The password comes second: the pages of other sites cannot use up a user's guesses.
     elsewhere = NoForeignPages(PasswordOnly(streams, password), is_loopback=False, linked_paths=PAGE_PATHS) if password else None
 
-    def guard_of(bind: str) -> App:
-        return here if elsewhere is None or is_loopback_bind(bind) else elsewhere
+    def guard_of(bind: Bind) -> App:
+        return here if elsewhere is None or bind.is_loopback else elsewhere
 
     return guard_of

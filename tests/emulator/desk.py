@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from gateway.ports import EnterpriseConfig, LineConfig, ManagerConfig
+from gateway.settings import Bind
 from gateway.web.asgi import Receive, Scope, Send, answer, receive_body
 from gateway.web.listeners import serve_app
 from gateway.web.problems import Answer
@@ -39,6 +40,8 @@ JUNE = EnterpriseConfig(
 )
 AUTUMN = EnterpriseConfig(number="0369", name="autumn", token="375290000902", active=False)
 REMOTE = "http://127.0.0.1:9"
+HERE = Bind("127.0.0.1", 0)
+EVERYWHERE = Bind("0.0.0.0", 0)
 
 
 @attrs.define(eq=False)
@@ -96,7 +99,7 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(
-    binds: Sequence[str] = ("127.0.0.1:0",),
+    binds: Sequence[Bind] = (HERE,),
     password: str = "",
     *,
     enterprises: Sequence[EnterpriseConfig] = (JUNE, AUTUMN),

@@ -30,7 +30,7 @@ from tester.emulator.companion import open_emulation
 from tester.emulator.orders import RunState
 from tester.emulator.terminal import Asked
 from tester.running import enterprise, running_gateway
-from tests.emulator.desk import JUNE, Desk, open_desk
+from tests.emulator.desk import EVERYWHERE, JUNE, Desk, open_desk
 
 
 def settings_of(address: str, **more: str) -> Settings:
@@ -200,7 +200,7 @@ async def test_among_several_enterprises_one_must_be_named() -> None:
 
 
 async def test_the_password_is_that_of_the_settings() -> None:
-    async with open_desk(["0.0.0.0:0"], "correct horse") as desk:
+    async with open_desk([EVERYWHERE], "correct horse") as desk:
         bind = desk.addresses[0]
         assert bind.startswith("0.0.0.0:")
         assert (await emulate(bind, Asked(is_list=True), GATEWAY_TESTER_PASSWORD="correct horse")).code == 0

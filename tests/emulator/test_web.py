@@ -6,11 +6,13 @@ import pytest
 import trio
 
 from gateway.errors import SettingsError
+from gateway.settings import Bind, load_settings
 from gateway.web.listeners import BindError
 from tester.emulator.client import StreamParser
 from tester.emulator.orders import RunState
 from tester.patterns import PATTERNS
-from tests.emulator.desk import REMOTE, TOKEN, Desk, open_desk, whole
+from tests.emulator.desk import EVERYWHERE, HERE, REMOTE, TOKEN, Desk, open_desk, whole
+from tests.web.conftest import open_client
 
 PASSWORD = "correct horse"
 # base64 of qa:correct horse
@@ -306,7 +308,7 @@ async def test_answers_of_the_api_are_kept_nowhere() -> None:
 
 
 async def test_each_address_has_the_guard_that_it_needs() -> None:
-    async with open_desk(["127.0.0.1:0", "0.0.0.0:0", "[::1]:0"], PASSWORD) as desk:
+    async with open_desk([HERE, EVERYWHERE, Bind("::1", 0)], PASSWORD) as desk:
         for loopback in (0, 2):
             assert (await desk.ask("GET", "/api/enterprises", door=loopback)).status == 200
             assert (await desk.ask("GET", "/api/enterprises", headers={"host": "evil.example"}, door=loopback)).status == 403
@@ -317,6 +319,17 @@ async def test_each_address_has_the_guard_that_it_needs() -> None:
         assert (await desk.ask("GET", "/api/enterprises", headers={"host": "gateway.example", **BASIC}, door=1)).status == 200
         foreign = {"host": "gateway.example", "origin": "https://evil.example", **BASIC}
         assert (await desk.ask("POST", "/api/runs", {}, headers=foreign, door=1)).status == 403
+
+
+@pytest.mark.parametrize("host", ["LOCALHOST", "LocalHost", "127.8.8.8"])
+async def test_every_spelling_of_this_machine_that_the_settings_take_without_a_password_is_served(host: str) -> None:
+    (bind,) = load_settings({"GATEWAY_TESTER_BIND": str(Bind(host, 0))}).tester_bind
+    async with open_desk([bind]) as desk:
+        port = desk.addresses[0].rpartition(":")[2]
+        async with open_client(desk.addresses[0]) as client:
+            for name in ("localhost", "LOCALHOST", "127.0.0.1"):
+                assert (await client.request("GET", "/health", b"", {"host": f"{name}:{port}"})).status == 200
+            assert (await client.request("GET", "/health", b"", {"host": "evil.example"})).status == 403
 
 
 async def test_pages_of_other_sites_start_no_runs() -> None:
@@ -332,14 +345,15 @@ async def test_pages_of_other_sites_start_no_runs() -> None:
 
 async def test_an_address_that_others_reach_is_refused_without_a_password() -> None:
     with pytest.RaisesGroup(SettingsError, flatten_subgroups=True, allow_unwrapped=True):
-        async with open_desk(["127.0.0.1:0", "0.0.0.0:0"]):
+        async with open_desk([HERE, EVERYWHERE]):
             pass
 
 
 async def test_an_address_in_use_is_an_error_that_names_it() -> None:
     async with open_desk() as desk:
+        taken = Bind("127.0.0.1", int(desk.addresses[0].rpartition(":")[2]))
         with pytest.RaisesGroup(pytest.RaisesExc(BindError, match="Address already in use"), flatten_subgroups=True):
-            async with open_desk(["127.0.0.1:0", desk.addresses[0]]):
+            async with open_desk([HERE, taken]):
                 pass
 
 
