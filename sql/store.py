@@ -160,6 +160,10 @@ class PostgresStore(CrmStore):
         """The chat can no longer be reached by this bot, for all enterprises it serves. A subscription already dead keeps its reason."""
         await self._pool.execute(self._sql["bury_recipient"], bot_token, chat_id, clean_reason(reason), at)
 
+    async def unbury_recipient(self, *, bot_token: str, chat_id: int, since: datetime, at: datetime) -> None:
+        """Take back every burial of the chat since then: it could be reached after all. Who unsubscribed meanwhile stays away."""
+        await self._pool.execute(self._sql["unbury_recipient"], bot_token, chat_id, since, at, UNSUBSCRIBED)
+
     async def move_recipient(self, *, bot_token: str, chat_id: int, new_chat_id: int) -> None:
         """A group became a supergroup: its subscriptions go over, and what it was shown; message ids do not, they mean nothing there."""
         if chat_id == new_chat_id:

@@ -108,6 +108,15 @@ class MemorySubscribers:
             self.notified.append(number)
         return bool(living)
 
+    async def unbury_recipient(self, *, bot_token: str, chat_id: int, since: datetime, at: datetime) -> None:
+        """Not whoever unsubscribed."""
+        await self._entered()
+        for number, subscription in self._of_chat(bot_token, chat_id).items():
+            if subscription.dead_at is not None and subscription.dead_at >= since and subscription.dead_reason != UNSUBSCRIBED:
+                subscription.subscribed_at, subscription.dead_at, subscription.dead_reason = at, None, ""
+                self.notified.append(number)
+        self._answered(None)
+
     async def move_recipient(self, *, bot_token: str, chat_id: int, new_chat_id: int) -> None:
         """Living if either was; what was shown goes over without its message ids."""
         await self._entered()

@@ -6,6 +6,12 @@
 update telegram_users set dead_at = $4::timestamptz, dead_reason = $3::text
 where bot_token = $1::text and tg_id = $2::bigint and dead_at is null
 
+-- name: unbury_recipient
+-- Takes back every burial since $3; who unsubscribed meanwhile stays away.
+-- Locks: the dead subscriptions of the chat. Index: telegram_users_chat.
+update telegram_users set dead_at = null, dead_reason = '', subscribed_at = $4::timestamptz
+where bot_token = $1::text and tg_id = $2::bigint and dead_at >= $3::timestamptz and dead_reason <> $5::text
+
 -- name: copy_subscriptions
 -- The first half of moving a chat: subscriptions of the new chat; living if either was.
 -- Locks: the subscriptions of both chats. Index: telegram_users_chat.

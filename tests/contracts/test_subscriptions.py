@@ -90,6 +90,19 @@ async def test_nobody_revives_who_was_never_there(store: Store) -> None:
     assert await chats(store) == [1001]
 
 
+async def test_a_burial_is_taken_back_and_nothing_that_was_before_it_or_somebodys_wish(house: House) -> None:
+    store = house.store
+    await store.upsert_enterprises([enterprise("0270", subscribers=(5,)), enterprise(subscribers=(5, 6, 7))])
+    for chat_id, at in ((5, LATER), (6, NOON)):
+        await store.bury_recipient(bot_token=BOT, chat_id=chat_id, reason="blocked", at=at)
+    await store.unsubscribe(bot_token=BOT, chat_id=7)
+    for chat_id in (5, 6, 7, 4711):
+        await store.unbury_recipient(bot_token=BOT, chat_id=chat_id, since=LATER, at=TOMORROW)
+    assert (await chats(store, "0270"), await chats(store)) == ([5], [5])
+    assert [one.subscribed_at for one in await store.recipients(NUMBER)] == [TOMORROW]
+    assert [await house.dead_reason(NUMBER, BOT, chat_id) for chat_id in (5, 6, 7)] == ["", "blocked", "unsubscribed"]
+
+
 async def test_who_unsubscribes_is_gone_and_may_come_back(house: House) -> None:
     store = house.store
     await store.upsert_enterprises([enterprise()])
