@@ -25,7 +25,7 @@ from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
 from gateway.nurseries.clock import wall_clock
 from gateway.nurseries.listener import Notice
-from gateway.nurseries.service import Addresses, Door, Doors, Outside, Running, Service
+from gateway.nurseries.service import FRONT_DOOR, Addresses, Door, Doors, Outside, Running, Service
 from gateway.ports import Store
 from gateway.settings import EMBEDDED, BotUpdates, Settings
 from gateway.web.health import Health
@@ -82,8 +82,8 @@ class Companion(Protocol):
         """The client for CRMs, not yet entered."""
         ...
 
-    def doors(self, *, store: PostgresStore, directory: Directory, addresses: Addresses) -> Mapping[str, Door]:
-        """Its doors, by a name of their own; `gateway.nurseries.service.Doors.beside`."""
+    def doors(self, *, store: PostgresStore, directory: Directory, addresses: Callable[[], Addresses]) -> Mapping[str, Door]:
+        """Its doors, by a name of their own; `gateway.nurseries.service.Doors.beside`. `addresses`: of all doors that are open by then."""
         ...
 
 
@@ -102,7 +102,7 @@ class Alone:
         """The plain one."""
         return CrmHttp(allow_private_targets=allow_private_targets)
 
-    def doors(self, *, store: PostgresStore, directory: Directory, addresses: Addresses) -> Mapping[str, Door]:  # noqa: ARG002
+    def doors(self, *, store: PostgresStore, directory: Directory, addresses: Callable[[], Addresses]) -> Mapping[str, Door]:  # noqa: ARG002
         """None."""
         return {}
 
@@ -229,7 +229,7 @@ def _doors(
     )
     inside = create_internal_app(health=health, metrics=metrics, rooms=rooms)
     return Doors(
-        front={"public": partial(serve_app, intake, [str(bind) for bind in settings.bind])},
+        front={FRONT_DOOR: partial(serve_app, intake, [str(bind) for bind in settings.bind])},
         inside={
             "internal": partial(
                 serve_app,
@@ -239,7 +239,7 @@ def _doors(
                 max_connections=INSIDE_CONNECTIONS,
             )
         },
-        beside=lambda addresses: companion.doors(store=store, directory=directory, addresses=addresses),
+        beside=companion.doors(store=store, directory=directory, addresses=lambda: running.addresses),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which addresses are of this machine only. Settings, guards and whoever else needs to know ask here, so that none of them disagree. Pure."""
+"""Which addresses are of this machine only. Settings, guards and whoever else needs to know ask here, so that they never disagree. Pure."""
 
 from ipaddress import IPv6Address, ip_address
 

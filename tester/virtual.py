@@ -94,6 +94,7 @@ class House:
     changed: list[Notice] = attrs.field(factory=list[Notice])
     board: type[Board] = Board
     notices: Notices | None = None
+    doors: Doors = attrs.field(factory=lambda: Doors(front={}, inside={}))
     running: Running | None = None
     opened: datetime = attrs.field(init=False)
     opened_seconds: float = attrs.field(init=False, factory=trio.current_time)
@@ -122,9 +123,9 @@ class House:
     def service(self) -> Service:
         """A gateway that nobody runs yet."""
 
-        def no_doors(running: Running) -> Doors:
+        def doors_of(running: Running) -> Doors:
             self.running = running
-            return Doors(front={}, inside={})
+            return self.doors
 
         return Service(
             Outside(
@@ -136,7 +137,7 @@ class House:
                 board_of=lambda zone, rules: self.board(zone=zone, line_rules=rules, timing=self.timing),
                 notices=self.notices or self._notices,
                 poll_api_of=lambda token: BotApi(token, self.http, "http://telegram.test"),
-                doors_of=no_doors,
+                doors_of=doors_of,
                 updates=self.updates,
                 public_base_url="https://gateway.test",
                 drain_seconds=self.drain_seconds,

@@ -63,19 +63,21 @@ MIGRATIONS_SECONDS = 1.0
 Door = Callable[..., Awaitable[None]]
 # The addresses really bound, by the name of the door.
 Addresses = Mapping[str, Sequence[str]]
+# The name of the door where events come in.
+FRONT_DOOR = "public"
 
 
 @attrs.frozen(kw_only=True)
 class Doors:
     """The listeners by name. `front` opens last and closes first; `inside` (health, figures) is there all the time.
 
-    `beside`: doors of those who post to the front themselves. They are made when all others are open, from their addresses, and close with
-    the front, so that nobody in this process still posts when nothing is accepted any more.
+    `beside`: doors of those who post to the front themselves. They open just before it: where one cannot, the process ends before a host
+    was told 200. They close with it, so that nobody in this process still posts when nothing is accepted any more.
     """
 
     front: Mapping[str, Door]
     inside: Mapping[str, Door]
-    beside: Callable[[Addresses], Mapping[str, Door]] = lambda _: {}
+    beside: Mapping[str, Door] = attrs.field(factory=dict[str, Door])
 
 
 @attrs.frozen(kw_only=True)
@@ -105,7 +107,7 @@ class Outside:
 
 @attrs.define(kw_only=True, eq=False)
 class Running:
-    """The rooms of a running service, for the web and for those who watch."""
+    """The rooms of a running service, for the web and for those who watch. `addresses`: of the doors that are open by now."""
 
     journal: Journal
     lanes: Lanes
@@ -116,6 +118,7 @@ class Running:
     polls: Polls
     listener: Listener
     recordings: Recordings
+    addresses: dict[str, Sequence[str]] = attrs.field(factory=dict[str, Sequence[str]])
     replayed: bool = False
     listening: bool = False
 
@@ -161,15 +164,15 @@ class Service:
                     running = self._compose(events, laning)
                     await workers.start(running.lookups.run)
                     doors = outside.doors_of(running)
-                    addresses = await _open(doors.inside, workers, trio.sleep_forever)
+                    await _open(doors.inside, running.addresses, workers, trio.sleep_forever)
                     await self._start(running, workers)
                     async with trio.open_nursery() as writing:
                         await writing.start(running.journal.run)
                         async with trio.open_nursery() as front:
-                            addresses |= await _open(doors.front, front, self._stop.wait)
-                            addresses |= await _open(doors.beside(addresses), front, self._stop.wait)
+                            await _open(doors.beside, running.addresses, front, self._stop.wait)
+                            await _open(doors.front, running.addresses, front, self._stop.wait)
                             running.listening = True
-                            task_status.started(addresses)
+                            task_status.started(running.addresses)
                             await self._stop.wait()
                             deadline = trio.current_time() + outside.drain_seconds
                             running.listening = False
@@ -317,8 +320,11 @@ class Service:
             await trio.sleep(GAUGE_SECONDS)
 
 
-async def _open(doors: Mapping[str, Door], nursery: trio.Nursery, stop: Callable[[], Awaitable[object]]) -> dict[str, Sequence[str]]:
-    return {name: await nursery.start(partial(door, shutdown_trigger=stop)) for name, door in doors.items()}
+async def _open(
+    doors: Mapping[str, Door], addresses: dict[str, Sequence[str]], nursery: trio.Nursery, stop: Callable[[], Awaitable[object]]
+) -> None:
+    for name, door in doors.items():
+        addresses[name] = await nursery.start(partial(door, shutdown_trigger=stop))
 
 
 def _config_of(directory: Directory, number: str) -> EnterpriseConfig | None:

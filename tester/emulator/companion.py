@@ -14,7 +14,7 @@ import trio
 
 from cache.directory import Directory
 from gateway.nurseries.clock import wall_clock
-from gateway.nurseries.service import Addresses, Door
+from gateway.nurseries.service import FRONT_DOOR, Addresses, Door
 from gateway.ports import EnterpriseConfig
 from gateway.settings import Settings
 from gateway.web.listeners import BindError
@@ -63,8 +63,8 @@ class Emulation:
         """Hangs where a run wants that."""
         return WatchedCrmHttp(self._watch, allow_private_targets=allow_private_targets)
 
-    def doors(self, *, store: PostgresStore, directory: Directory, addresses: Addresses) -> Mapping[str, Door]:
-        """The page and its API. `addresses`: the first of "public" is where calls are posted to by default."""
+    def doors(self, *, store: PostgresStore, directory: Directory, addresses: Callable[[], Addresses]) -> Mapping[str, Door]:
+        """The page and its API. `addresses`: the first of "public" is where calls are posted to by default, once it is there."""
         settings = self._settings
         can_block = urlsplit(settings.telegram_base_url).hostname != _REAL_TELEGRAM
 
@@ -73,7 +73,7 @@ class Emulation:
 
         emulator = Emulator(
             enterprises=enterprises,
-            targets=_targets(settings, addresses["public"][0]),
+            targets=lambda: _targets(settings, addresses().get(FRONT_DOOR, ())),
             watch=self._watch,
             store=store,
             clock=wall_clock,
@@ -82,10 +82,7 @@ class Emulation:
             can_block=can_block,
             active_runs=self._active_runs,
         )
-        door = partial(
-            emulator_door, emulator, settings.tester_bind, settings.tester_password, enterprises=enterprises, can_block=can_block
-        )
-        return {EMULATOR_DOOR: partial(_named_door, door)}
+        return {EMULATOR_DOOR: partial(_door, emulator, settings, enterprises=enterprises, can_block=can_block)}
 
 
 @contextmanager
@@ -114,20 +111,33 @@ def reachable(address: str) -> str:
     return f"{_ANYWHERE.get(host, host)}:{port}"
 
 
-def _targets(settings: Settings, public_address: str) -> Sequence[Target]:
-    here = Target(address=LOCAL, url=f"http://{reachable(public_address)}", is_local=True)
+def _targets(settings: Settings, public_addresses: Sequence[str]) -> Sequence[Target]:
+    if not public_addresses:
+        return ()
+    here = Target(address=LOCAL, url=f"http://{reachable(public_addresses[0])}", is_local=True)
     return (here, *(Target(address=url, url=url) for url in settings.tester_targets))
 
 
-async def _named_door(  # noqa: ASYNC114, ASYNC128  (the door inside says that it has started)
-    door: Door,
+async def _door(  # noqa: ASYNC114, ASYNC128  (the door inside says that it has started)
+    emulator: Emulator,
+    settings: Settings,
     *,
+    enterprises: Callable[[], Sequence[EnterpriseConfig]],
+    can_block: bool,
     shutdown_trigger: Callable[[], Awaitable[object]] = trio.sleep_forever,
     task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """The door, whose errors say which setting they are about: its default stops a start where something else has the port."""
+    """`emulator_door`, whose errors say which setting they are about: its default stops a start where something else has the port."""
     try:
-        await door(shutdown_trigger=shutdown_trigger, task_status=task_status)
+        await emulator_door(
+            emulator,
+            settings.tester_bind,
+            settings.tester_password,
+            enterprises=enterprises,
+            can_block=can_block,
+            shutdown_trigger=shutdown_trigger,
+            task_status=task_status,
+        )
     except* BindError as errors:
         lines = "; ".join(str(leaf) for leaf in _leaves(errors))
         raise BindError(f'tester_bind: {lines} (another address, or "" for no emulator)') from None

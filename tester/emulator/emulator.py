@@ -43,7 +43,7 @@ class TooManyRuns(GatewayError):
 
 
 class NotRunning(TooManyRuns):
-    """No call can be played: the gateway is about to end."""
+    """No call can be played: the gateway is still opening its front door, or is about to end."""
 
 
 class Emulator:
@@ -51,7 +51,7 @@ class Emulator:
 
     Args:
         enterprises: as they are configured now.
-        targets: where calls may be posted to, this gateway among them.
+        targets: where calls may be posted to, this gateway among them; nothing before its front door is open.
         can_block: whether Telegram may be made to say that a subscriber has blocked the bot (`TelegramTrouble.BLOCKED`).
         seed_base: from 0 to 999,999, in the place of chance.
         player_of: a host that posts to an address.
@@ -63,7 +63,7 @@ class Emulator:
         self,
         *,
         enterprises: Callable[[], Sequence[EnterpriseConfig]],
-        targets: Sequence[Target],
+        targets: Callable[[], Sequence[Target]],
         watch: Watch,
         store: Store,
         clock: Clock,
@@ -75,7 +75,7 @@ class Emulator:
         patterns: Mapping[str, Pattern] = PATTERNS,
         active_runs: int = ACTIVE_RUNS,
     ) -> None:
-        self.targets = tuple(targets)
+        self._targets = targets
         self._enterprises = enterprises
         self._patterns = patterns
         self._active_runs = active_runs
@@ -96,6 +96,13 @@ class Emulator:
         """The runs that are kept, the newest first."""
         return tuple(reversed(self._runs.values()))
 
+    def targets(self, language: str = DEFAULT_LANGUAGE) -> Sequence[Target]:
+        """Where calls can be played. Raises: `NotRunning`, in the language asked for, when that is not known yet."""
+        targets = self._targets()
+        if not targets:
+            raise NotRunning(wording_of(language).not_ready)
+        return targets
+
     async def run_all(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Be there for runs, until cancelled; all of them are stopped then."""
         async with trio.open_nursery() as nursery:
@@ -107,14 +114,14 @@ class Emulator:
                 self._nursery = None
 
     def plan(self, order: Order, language: str = DEFAULT_LANGUAGE) -> Plan:
-        """What an order would come to; nothing is played. Raises: `OrderRefused`, in the language asked for."""
-        config, _ = self._understood(order, wording_of(language))
+        """What an order would come to; nothing is played. Raises: `OrderRefused`, `NotRunning`, in the language asked for."""
+        config, _ = self._understood(order, language)
         return self._planned(order, config, language)
 
     def start(self, order: Order, language: str = DEFAULT_LANGUAGE) -> Run:
         """Play a call. Raises: `OrderRefused`, `TooManyRuns`, in the language asked for."""
         wording = wording_of(language)
-        config, target = self._understood(order, wording)
+        config, target = self._understood(order, language)
         plan = self._planned(order, config, language)
         if self._nursery is None:
             raise NotRunning(wording.not_running)
@@ -153,10 +160,11 @@ class Emulator:
             language=language,
         )
 
-    def _understood(self, order: Order, wording: Wording) -> tuple[EnterpriseConfig, Target]:
+    def _understood(self, order: Order, language: str) -> tuple[EnterpriseConfig, Target]:
+        targets, wording = self.targets(language), wording_of(language)
         config = self._enterprise(order.enterprise, wording)
         self._pattern(order.pattern, wording)
-        target = next((target for target in self.targets if target.address == order.target), None)
+        target = next((target for target in targets if target.address == order.target), None)
         if target is None:
             raise OrderRefused({"target": wording.unknown_target.format(value=order.target)}, wording)
         faults = order.faults

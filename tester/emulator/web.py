@@ -95,7 +95,7 @@ class Desk:
     async def list_targets(self) -> Response:
         """Where calls can be played."""
         language = _language()
-        return json_answer([target_shape(target, language, can_block=self.can_block) for target in self.emulator.targets])
+        return json_answer([target_shape(target, language, can_block=self.can_block) for target in self.emulator.targets(language)])
 
     async def list_patterns(self) -> Response:
         """All kinds of call."""
@@ -163,7 +163,7 @@ def _app(desk: Desk) -> App:
     app.register_error_handler(OrderRefused, _refused)
     app.register_error_handler(NoSuchRun, _not_found)
     app.register_error_handler(_NotFound, _not_found)
-    app.register_error_handler(NotRunning, _stopping)
+    app.register_error_handler(NotRunning, _not_running)
     app.register_error_handler(TooManyRuns, _conflict)
     app.register_error_handler(RunIsOver, _conflict)
     return serve_patiently(app)
@@ -214,7 +214,7 @@ def _conflict(error: Exception) -> Response:
     return _error(409, error)
 
 
-def _stopping(error: Exception) -> Response:
+def _not_running(error: Exception) -> Response:
     return _error(503, error)
 
 

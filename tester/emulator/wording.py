@@ -33,6 +33,7 @@ class Wording:
     blocked_not_there: str
     # Runs.
     too_many_runs: str
+    not_ready: str
     not_running: str
     no_such_run: str
     run_is_over: str
@@ -84,6 +85,7 @@ RUSSIAN = Wording(
     crm_not_there="сбои CRM возможны только на этом шлюзе",
     blocked_not_there="на настоящем Telegram нельзя: подписчик остался бы отписанным, если шлюз прервётся посередине",
     too_many_runs="уже идёт {most} звонков, больше сразу нельзя",
+    not_ready="шлюз ещё запускается, повторите чуть позже",
     not_running="шлюз завершает работу, новые звонки не начинаются",
     no_such_run="звонка «{value}» нет",
     run_is_over="звонок уже закончен",
@@ -133,6 +135,7 @@ ENGLISH = Wording(
     crm_not_there="CRMs can be broken on this gateway only",
     blocked_not_there="not with the real Telegram: the subscriber would stay unsubscribed if the gateway were killed in the middle",
     too_many_runs="{most} calls are under way, that is as many as can be played at once",
+    not_ready="the gateway is still starting, try again in a moment",
     not_running="the gateway is about to end, no new call is begun",
     no_such_run="there is no call “{value}”",
     run_is_over="the call is over",

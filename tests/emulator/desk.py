@@ -66,6 +66,7 @@ class Desk:
     emulator: Emulator
     front: Front
     enterprises: list[EnterpriseConfig]
+    targets: list[Target]
     stop: trio.Event
     ended: trio.Event
 
@@ -113,9 +114,10 @@ async def open_desk(
     known = list(enterprises)
     async with trio.open_nursery() as nursery:
         (front_address,) = await nursery.start(partial(serve_app, front, ["127.0.0.1:0"]))
+        targets = [Target(address=LOCAL, url=f"http://{front_address}", is_local=True), Target(address=REMOTE, url=REMOTE)]
         emulator = Emulator(
             enterprises=lambda: known,
-            targets=(Target(address=LOCAL, url=f"http://{front_address}", is_local=True), Target(address=REMOTE, url=REMOTE)),
+            targets=lambda: targets,
             watch=Watch(),
             store=MemoryStore(),
             clock=lambda: datetime.now(UTC),
@@ -137,7 +139,7 @@ async def open_desk(
             ended.set()
 
         addresses = await nursery.start(serve)
-        yield Desk(addresses=addresses, emulator=emulator, front=front, enterprises=known, stop=stop, ended=ended)
+        yield Desk(addresses=addresses, emulator=emulator, front=front, enterprises=known, targets=targets, stop=stop, ended=ended)
         nursery.cancel_scope.cancel()
 
 

@@ -145,7 +145,7 @@ async def open_stage(
 
         emulator = Emulator(
             enterprises=lambda: enterprises,
-            targets=(Target(address=LOCAL, url=URL, is_local=True), Target(address=REMOTE, url=REMOTE)),
+            targets=lambda: (Target(address=LOCAL, url=URL, is_local=True), Target(address=REMOTE, url=REMOTE)),
             watch=watch,
             store=store,
             clock=clock,

@@ -71,7 +71,7 @@ def test_every_request_of_the_api_is_told_and_no_other(language: str) -> None:
 def _routes() -> set[tuple[str, str]]:
     emulator = Emulator(
         enterprises=tuple,
-        targets=(),
+        targets=tuple,
         watch=Watch(),
         store=MemoryStore(now=wall_clock),
         clock=wall_clock,

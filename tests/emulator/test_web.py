@@ -343,6 +343,19 @@ async def test_pages_of_other_sites_start_no_runs() -> None:
         assert (await desk.ask("GET", "/api/runs", headers=followed)).status == 403
 
 
+async def test_before_the_front_door_is_open_nothing_is_played_and_the_reason_is_said() -> None:
+    async with open_desk() as desk:
+        order, reason = await desk.order(), "шлюз ещё запускается, повторите чуть позже"
+        open_by_now = list(desk.targets)
+        desk.targets.clear()
+        for method, path in (("POST", "/api/runs"), ("POST", "/api/plans"), ("GET", "/api/targets")):
+            refused = await desk.ask(method, path, order if method == "POST" else b"")
+            assert (refused.status, refused.json) == (503, {"status": "error", "error": reason})
+        assert (await desk.ask("GET", "/test-interface")).status == 200
+        desk.targets.extend(open_by_now)
+        assert (await desk.ask("POST", "/api/runs", order)).status == 201
+
+
 async def test_an_address_that_others_reach_is_refused_without_a_password() -> None:
     with pytest.RaisesGroup(SettingsError, flatten_subgroups=True, allow_unwrapped=True):
         async with open_desk([HERE, EVERYWHERE]):

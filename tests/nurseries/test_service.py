@@ -1,7 +1,7 @@
 """The service: its start, its end, and what takes it down."""
 
 import signal
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,7 +9,7 @@ import trio
 import trio.lowlevel
 from trio.testing import MockClock
 
-from gateway.nurseries.service import LAST_WORDS_SECONDS, run_until_signalled
+from gateway.nurseries.service import LAST_WORDS_SECONDS, Door, Doors, Running, run_until_signalled
 from gateway.ports import Step, StoredEvent
 from tester.fakes.telegram import FaultKind
 from tester.memory import MemoryStore
@@ -219,6 +219,46 @@ async def test_a_worker_that_breaks_takes_the_process_down_with_its_reason(house
     house.notices = broken
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
         await house.service().run()
+
+
+def a_door(opened: list[str], name: str, running_of: Callable[[], Running]) -> Door:
+    async def serve(*, shutdown_trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[Sequence[str]]) -> None:
+        opened.append(f"{name} after {' and '.join(running_of().addresses) or 'nothing'}")
+        task_status.started([f"{name}:1"])
+        await shutdown_trigger()
+
+    return serve
+
+
+async def test_what_posts_to_the_front_opens_before_it_and_learns_where_it_is(house: House, autojump_clock: MockClock) -> None:
+    opened: list[str] = []
+
+    def running() -> Running:
+        assert house.running is not None
+        return house.running
+
+    house.doors = Doors(**{way: {way: a_door(opened, way, running)} for way in ("front", "inside", "beside")})
+    process = await house.start()
+    assert opened == ["inside after nothing", "beside after inside", "front after inside and beside"]
+    assert running().addresses == {"inside": ["inside:1"], "beside": ["beside:1"], "front": ["front:1"]}
+    await process.stop()
+
+
+async def test_where_a_door_beside_the_front_cannot_open_no_host_is_answered(house: House, autojump_clock: MockClock) -> None:
+    opened: list[str] = []
+
+    async def taken(**_: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise OSError("Address already in use")
+
+    def running() -> Running:
+        assert house.running is not None
+        return house.running
+
+    house.doors = Doors(front={"front": a_door(opened, "front", running)}, inside={}, beside={"beside": taken})
+    with pytest.RaisesGroup(OSError, flatten_subgroups=True):
+        await house.service().run()
+    assert opened == []
 
 
 async def test_the_start_waits_for_missing_migrations(house: House, autojump_clock: MockClock) -> None:
