@@ -114,6 +114,8 @@ class PasswordOnly:
 
     A client address has `GUESSES` wrong passwords and gets back one in `GUESS_SECONDS`; who has none left is answered 429 and the password
     is not looked at. Others, and requests without a password, are not held up by that. Addresses of IPv6 count by their network of 64 bits.
+    Behind a proxy all clients have its address, and one that guesses holds up all of them: a header that names the client could be written
+    by anybody. Such a proxy has to keep strangers away itself (docs/emulator.md).
     """
 
     def __init__(self, app: App, password: str) -> None:

@@ -1,7 +1,7 @@
 """Who plays whom: the values of a form checked role by role, the cast they make, and a cast proposed for an enterprise. Pure."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import attrs
 
@@ -10,7 +10,7 @@ from gateway.cards.markup import clean
 from gateway.cards.names import FullName, real_name
 from gateway.cards.text import NAME_LIMIT
 from gateway.ports import EnterpriseConfig, ManagerConfig
-from tester.emulator.telephone import check_phone as check_phone
+from tester.emulator.telephone import check_phone
 from tester.emulator.wording import Wording, wording_of
 from tester.patterns.pattern import Cast, Pattern, Role, RoleKind
 
@@ -115,20 +115,34 @@ def _shown_name(manager: ManagerConfig) -> str:
 # ── a proposal ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def suggestion(pattern: Pattern, config: EnterpriseConfig, *, seed: int) -> Mapping[str, str]:
+def people_of(pattern: Pattern, values: Mapping[str, str]) -> frozenset[str]:
+    """The numbers of everybody who takes part in a call with these values. Not those of lines and services, which many calls share."""
+    kinds = (RoleKind.PHONE, RoleKind.MOBILE, RoleKind.EXTENSION)
+    return frozenset(phones.digits(values.get(role.key, "")) for role in pattern.roles if role.kind in kinds) - {""}
+
+
+def suggestion(pattern: Pattern, config: EnterpriseConfig, *, seed: int, busy: Collection[str] = ()) -> Mapping[str, str]:
     """Values with which the pattern can be played at this enterprise, the same for the same seed.
 
     Configured lines, managers and mobiles come first, then invented ones. Optional roles get what is configured and not needed otherwise.
+
+    `busy`: numbers of people who are in other calls now. They are left out, and managers with their mobile and their extension: nobody
+    takes part in two calls at once, and the gateway understands events by that.
     """
+    free = [one for one in config.managers if one.extension not in busy and phones.digits(one.personal_phone) not in busy]
     lines = _Supply((line.line_id for line in config.lines), (f"000{number}" for number in range(_FIRST_INVENTED_LINE, 10_000)))
     managers = _Supply(
-        (manager.extension for manager in config.managers if phones.is_internal(manager.extension)),
+        (manager.extension for manager in free if phones.is_internal(manager.extension)),
         (str(number) for number in range(_FIRST_INVENTED_EXTENSION, 10_000)),
     )
-    mobiles = _Supply((manager.personal_phone for manager in config.managers), ())
+    mobiles = _Supply((manager.personal_phone for manager in free), ())
     outside = _Supply((), (f"37529000{(seed * 37 + number) % 10_000:04}" for number in range(10_000)))
     # Nobody is both a customer and a manager.
-    outside.leave_out(manager.personal_phone for manager in config.managers)
+    outside.leave_out(phones.digits(manager.personal_phone) for manager in config.managers)
+    # Of those who are not configured nothing is known but that they are busy; and who is busy with one number is with the other.
+    outside.leave_out(busy)
+    managers.leave_out(busy)
+    managers.leave_out(manager.extension for manager in config.managers if manager not in free)
     values: dict[str, str] = {}
     needed = [role for role in pattern.roles if not role.is_optional]
     for role in needed:

@@ -9,7 +9,7 @@ from gateway.calls.closing import Timing
 from gateway.errors import GatewayError
 from gateway.nurseries.clock import Clock
 from gateway.ports import EnterpriseConfig, Store
-from tester.emulator.casting import suggestion
+from tester.emulator.casting import people_of, suggestion
 from tester.emulator.event_log import EventLog
 from tester.emulator.orders import Order, TelegramTrouble
 from tester.emulator.plan import OrderRefused, Plan, make_plan
@@ -144,10 +144,18 @@ class Emulator:
         return run
 
     def suggest(self, pattern_key: str, enterprise_number: str, language: str = DEFAULT_LANGUAGE) -> Mapping[str, str]:
-        """Values with which a pattern can be played, by the key of a role. Raises: `OrderRefused`."""
+        """Values with which a pattern can be played, by the key of a role; nobody is in them who plays in another run now.
+
+        Raises: `OrderRefused`.
+        """
         wording = wording_of(language)
         config, pattern = self._enterprise(enterprise_number, wording), self._pattern(pattern_key, wording)
-        return suggestion(pattern, config, seed=self._seed_base + self._started_items)
+        return suggestion(pattern, config, seed=self._seed_base + self._started_items, busy=self._busy(enterprise_number))
+
+    def _busy(self, enterprise_number: str) -> frozenset[str]:
+        orders = [run.order for run in self._runs.values() if not run.state.is_over]
+        played = [people_of(self._patterns[order.pattern], order.values) for order in orders if order.enterprise == enterprise_number]
+        return frozenset[str]().union(*played)
 
     def _planned(self, order: Order, config: EnterpriseConfig, language: str) -> Plan:
         return make_plan(
