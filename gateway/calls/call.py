@@ -1,10 +1,10 @@
 """The call as a value: its legs, the bridges they met in, and what start, dials and hangups said.
 
 A call keeps facts: whatever order the events come in, the same facts stand here at the end. It also keeps a few marks that follow the
-order of events, since no fact alone tells them: who is in which bridge now, talkers, chain and talk time, `left_at` and
-`customer_left_first`, the marks of company and ringing, the end. A replay repeats them because the log has kept order and times.
-Conclusions are drawn anew from both in `gateway.calls.profile` (who is who), `gateway.calls.talk` (who talked), `gateway.calls.closing`
-(when it ended). A piece is a call that has not shown yet what it is: a leg that has not met its call.
+order of events, since no fact alone tells them: who is in which bridge now, and who came there and left, talkers, chain and talk time,
+`left_at` and `customer_left_first`, the marks of company and ringing, the end. A replay repeats them because the log has kept order and
+times. Conclusions are drawn anew from both in `gateway.calls.profile` (who is who), `gateway.calls.talk` (who talked),
+`gateway.calls.closing` (when it ended). A piece is a call that has not shown yet what it is: a leg that has not met its call.
 """
 
 from datetime import datetime
@@ -18,6 +18,7 @@ from gateway.calls.parties import Party
 # More of these in one call is a host gone mad; the call goes on without the rest, so that memory stays bounded by open calls.
 MAX_LEGS_ITEMS = 400
 MAX_BRIDGES_ITEMS = 400
+MAX_MOVES_ITEMS = 400
 MAX_LINKEDIDS_ITEMS = 50
 MAX_DIALS_ITEMS = 200
 MAX_CHAIN_ITEMS = 100
@@ -39,14 +40,31 @@ class Leg:
 
 @attrs.define
 class BridgeState:
-    """A bridge: who is in it now and who has ever been. `holding`: a parking lot, being together means nothing. `unseen`: who left it and
-    had never been seen to enter.
+    """A bridge: who is in it now and who has ever been. `holding`: a parking lot, being together means nothing. `moves`: who came (True)
+    and who left (False), one after another; whose enter was lost only leaves.
     """
 
     holding: bool = False
     members: dict[str, None] = attrs.field(factory=dict[str, None])
     ever: dict[str, None] = attrs.field(factory=dict[str, None])
-    unseen: dict[str, None] = attrs.field(factory=dict[str, None])
+    moves: list[tuple[str, bool]] = attrs.field(factory=list[tuple[str, bool]])
+
+    def enter(self, unique_id: str) -> None:
+        """Note that a channel is in it from now on."""
+        if unique_id not in self.members:
+            self.members[unique_id] = None
+            self._move(unique_id, entered=True)
+
+    def leave(self, unique_id: str) -> None:
+        """Note that a channel is in it no more. Somebody who left before it was known that he had come was in it until now."""
+        if unique_id in self.members or unique_id not in self.ever:
+            self.members.pop(unique_id, None)
+            self._move(unique_id, entered=False)
+        self.ever[unique_id] = None
+
+    def _move(self, unique_id: str, *, entered: bool) -> None:
+        if len(self.moves) < MAX_MOVES_ITEMS:
+            self.moves.append((unique_id, entered))
 
 
 @attrs.define(eq=False)
@@ -127,7 +145,8 @@ class Call:
             mine.holding = mine.holding or state.holding
             mine.members.update(state.members)
             mine.ever.update(state.ever)
-            mine.unseen.update(state.unseen)
+            # Only a parking lot can be in two calls, and nobody asks who was there when: else the bridge has made them one long ago.
+            mine.moves = [*mine.moves, *state.moves][:MAX_MOVES_ITEMS]
         for pair, halves in other.pairs.items():
             self.pairs.setdefault(pair, {}).update(halves)
         self.linkedids.update(other.linkedids)

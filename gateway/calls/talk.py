@@ -8,7 +8,7 @@ reads as transfers: a new link is added when nobody of those who talked before i
 from collections.abc import Sequence
 from datetime import datetime
 
-from gateway.calls.call import MAX_CHAIN_ITEMS, Call, Leg
+from gateway.calls.call import MAX_CHAIN_ITEMS, BridgeState, Call, Leg
 from gateway.calls.channels import ChannelKind
 from gateway.calls.parties import Direction, Party, PartyKind
 from gateway.calls.phones import is_internal
@@ -72,7 +72,6 @@ def follow_talk(call: Call, profile: Profile, at: datetime, event_id: int) -> No
         if call.first_talk_at is None:
             call.first_talk_at = at
     call.talkers = now
-    _credit_left_bridges(call, profile)
     _credit_unseen(call, profile)
     if now:
         call.credited_bridges.update((leg.bridge_id, None) for leg in anchors if leg.bridge_id)
@@ -91,43 +90,55 @@ def _link(call: Call, parties: Sequence[Party]) -> None:
         call.chain.append(parties[0])
 
 
-def _credit_left_bridges(call: Call, profile: Profile) -> None:
+def _credit_unseen(call: Call, profile: Profile) -> None:
     """Where enter or leave events are missing or came in another order, nobody was ever seen together with the customer in a bridge that
-    both were in. Once the customer has left such a bridge, whoever has been in it counts as having talked; of several the one whom his
-    channel names as its other side was the last.
+    both were in. Whoever must have been there with him then, by what is known of their comings and goings, talked with him; once he has
+    left and nobody can be told from these, whoever has been in it at all.
     """
     for leg in _anchors(call, profile):
         for bridge_id in leg.bridge_ids:
             state = call.bridges[bridge_id]
-            if bridge_id == leg.bridge_id or bridge_id in call.credited_bridges or state.holding:
+            if bridge_id in call.credited_bridges or state.holding:
                 continue
-            parties = [party for key in state.ever if (party := _direct_party(call.legs.get(key), profile)) is not None]
-            if parties:
+            met = _met(call, profile, leg, state)
+            if not met and bridge_id != leg.bridge_id:
+                ever = [party for key in state.ever if (party := _direct_party(call.legs.get(key), profile)) is not None]
+                met = [ever] if ever else []
+            if met:
                 call.credited_bridges[bridge_id] = None
-                _link(call, parties)
-                named = [party for party in parties if party.number == leg.connected]
-                if named:
-                    _link(call, named)
+                for parties in met:
+                    _link(call, parties)
 
 
-def _credit_unseen(call: Call, profile: Profile) -> None:
-    """Whoever leaves the bridge in which the customer is, and was never seen to enter it, was with him until now."""
-    for leg in _anchors(call, profile):
-        state = call.bridges.get(leg.bridge_id)
-        if state is None or leg.bridge_id in call.credited_bridges or state.holding:
-            continue
-        parties = [party for key in state.unseen if (party := _direct_party(call.legs.get(key), profile)) is not None]
-        if parties:
-            call.credited_bridges[leg.bridge_id] = None
-            _link(call, parties)
+def _met(call: Call, profile: Profile, leg: Leg, state: BridgeState) -> list[list[Party]]:
+    """Those who were in a bridge together with a leg of the customer, anew after each that came or left. Whose enter was lost was there at
+    least when he left. Where that of the customer was, he may have been there from the beginning, but not before the one who has talked
+    with him last, if that one is among them.
+    """
+    met: list[list[Party]] = []
+    present: dict[str, Party] = {}
+    always = inside = next((not entered for unique_id, entered in state.moves if unique_id == leg.unique_id), False)
+    for unique_id, entered in state.moves:
+        if unique_id == leg.unique_id:
+            inside = entered
+        elif (party := _direct_party(call.legs.get(unique_id), profile)) is not None:
+            if entered:
+                present[unique_id] = party
+            elif present.pop(unique_id, None) is None and inside:
+                met.append([*present.values(), party])
+        if inside and present:
+            met.append(list(present.values()))
+    if always and call.chain:
+        return met[next((place for place, parties in enumerate(met) if call.chain[-1] in parties), 0) :]
+    return met
 
 
 def link_through_pairs(call: Call, profile: Profile) -> None:
     """Once the call has ended, the last resort: those behind Local pairs that were with the customer in a bridge in which nobody was seen
     to talk with him. The order of events, or a loss, hid that the other end of the pair was with somebody at that time.
 
-    An outside number is a mobile that answered; a consultation counts when the host says that it was handed over (a hangup of the pair
-    that was answered and names the customer). Only bridges after the last talk count, so that the chain stays in the order of time.
+    Who is known to have talked was with the pair at another time, as the one who asked. Only bridges after the last talk count, so that
+    the chain stays in the order of time. A bridge is not marked as credited: what its own events tell later is worth more.
     """
     for leg in _anchors(call, profile):
         for bridge_id in _after_last_talk(call, leg):
@@ -135,9 +146,8 @@ def link_through_pairs(call: Call, profile: Profile) -> None:
             for unique_id in call.bridges[bridge_id].ever:
                 end = call.legs.get(unique_id)
                 if end is not None and end.channel.kind is ChannelKind.LOCAL:
-                    found.extend(_behind(call, profile, end))
+                    found.extend(party for party in _behind(call, profile, end) if party not in call.chain)
             if found:
-                call.credited_bridges[bridge_id] = None
                 _link(call, found)
 
 
@@ -153,6 +163,10 @@ def _after_last_talk(call: Call, leg: Leg) -> list[str]:
 
 
 def _behind(call: Call, profile: Profile, end: Leg) -> list[Party]:
+    """Who was behind one end of a pair: those who ever met its other end, or else the one whom it calls. A mobile answered unless the host
+    says that it did not; a consultation, which meets others before anybody answers, counts when the host says that it was handed over (a
+    hangup of the pair that was answered and names the customer).
+    """
     other = call.other_half(end)
     if other is not None:
         found: dict[Party, None] = {}
@@ -163,12 +177,13 @@ def _behind(call: Call, profile: Profile, end: Leg) -> list[Party]:
                     found[party] = None
         if found:
             return list(found)
-    if is_outside(end.channel.peer):
-        return [Party(PartyKind.MOBILE, end.channel.peer)]
     hangup = call.hangups.get(other.unique_id) if other is not None else None
-    if hangup is not None and hangup.call_status == "2" and hangup.phone == profile.outside and is_internal(end.channel.peer):
-        return [Party(PartyKind.EXTENSION, end.channel.peer)]
-    return []
+    number = end.channel.peer
+    called = Party(PartyKind.EXTENSION if is_internal(number) else PartyKind.MOBILE, number)
+    if is_outside(number) and not end.channel.is_consultation:
+        return [] if hangup is not None and hangup.call_status == "0" else [called]
+    handed_over = hangup is not None and hangup.call_status == "2" and hangup.phone == profile.outside
+    return [called] if handed_over and number else []
 
 
 def _anchors(call: Call, profile: Profile) -> list[Leg]:

@@ -19,21 +19,19 @@ def apply(call: Call, event: Bridge) -> None:
     if leg.bridge_id != event.bridge_id:
         take_out(call, leg)
     leg.bridge_id = event.bridge_id
-    state.members[event.unique_id] = None
+    state.enter(event.unique_id)
 
 
 def apply_leave(call: Call, event: BridgeLeave) -> None:
-    """A channel left, so it was there, even if the enter was lost. None remaining: everybody has left."""
+    """A channel left, so it was there, and nowhere else, even if the enter was lost. None remaining: everybody has left."""
     leg = learn(call, event)
     state = call.bridge(event.bridge_id)
     if leg is None or state is None:
         return
-    if event.unique_id not in state.ever:
-        state.unseen[event.unique_id] = None
-    state.ever[event.unique_id] = None
-    leg.bridge_ids[event.bridge_id] = None
-    if leg.bridge_id == event.bridge_id:
+    if leg.bridge_id == event.bridge_id or event.unique_id not in state.ever:
         take_out(call, leg)
+    state.leave(event.unique_id)
+    leg.bridge_ids[event.bridge_id] = None
     if event.remaining == 0:
         _empty(call, state)
 
@@ -56,7 +54,7 @@ def take_out(call: Call, leg: Leg) -> None:
     """Note that a leg is in no bridge now."""
     state = call.bridges.get(leg.bridge_id)
     if state is not None:
-        state.members.pop(leg.unique_id, None)
+        state.leave(leg.unique_id)
     leg.bridge_id = ""
 
 
