@@ -152,7 +152,7 @@ def emulate_call(
     ] = None,
     target: Annotated[str, typer.Option(metavar="URL", help="One of tester_targets, else this gateway.", show_default=False)] = LOCAL,
     linkedid: Annotated[bool, typer.Option("--linkedid", help="As a newer host, which sends Linkedid.")] = False,
-    language: Annotated[str, typer.Option(metavar="|".join(terminal.LANGUAGES))] = terminal.LANGUAGES[0],
+    language: Annotated[str, typer.Option(metavar="|".join(terminal.LANGUAGES))] = terminal.LANGUAGE,
     config: ConfigOption = None,
 ) -> None:
     """Play a call at the emulator of the running gateway and tell what becomes of it. Exit code 1: the chats are not as they should be."""

@@ -12,7 +12,7 @@ from gateway.cards.text import NAME_LIMIT
 from gateway.ports import EnterpriseConfig, ManagerConfig
 from tester.emulator.telephone import check_phone
 from tester.emulator.wording import Wording, wording_of
-from tester.patterns.pattern import Cast, Pattern, Role, RoleKind
+from tester.patterns.pattern import Cast, Group, Pattern, Role, RoleKind
 
 _LINE = re.compile(r"[0-9A-Za-z_-]{1,32}")
 # Nothing that two roles of one group say may be equal: one telephone cannot be two people.
@@ -90,7 +90,7 @@ def cast_seen(pattern: Pattern, config: EnterpriseConfig, cast: Cast) -> Cast:
     """The cast with the outside numbers of an incoming call as the rule of its line makes them."""
     lines = [cast.values.get(role.key, "") for role in pattern.roles if role.kind is RoleKind.LINE]
     rule_text = next((line.incoming_transform for line in config.lines if lines and line.line_id == lines[0]), "")
-    if not is_incoming(pattern) or not rule_text:
+    if pattern.group is not Group.INCOMING or not rule_text:
         return cast
     try:
         rule = phones.parse_line_rule(rule_text)
@@ -100,11 +100,6 @@ def cast_seen(pattern: Pattern, config: EnterpriseConfig, cast: Cast) -> Cast:
     outside = [role.key for role in pattern.roles if role.kind is RoleKind.PHONE and role.key in cast.values]
     changed = {key: phones.apply_line_rule(cast.values[key], rule) for key in outside}
     return attrs.evolve(cast, values={**cast.values, **changed})
-
-
-def is_incoming(pattern: Pattern) -> bool:
-    """Whether a customer calls in: the groups are told apart by the first digit of their numbers."""
-    return pattern.key.startswith("2-")
 
 
 def _shown_name(manager: ManagerConfig) -> str:

@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from tester.emulator.orders import EventFault, EventTrouble
+from tester.emulator.orders import LONGEST_DELAY_SECONDS, EventFault, EventTrouble
 from tester.emulator.wording import Wording
 from tester.host import Posted
-
-MOST_DELAY_SECONDS = 60.0
 
 
 @attrs.frozen(kw_only=True)
@@ -43,8 +41,8 @@ def fault_problem(faults: Sequence[EventFault], events: int, wording: Wording) -
         seen.add(fault.index)
         if fault.trouble is EventTrouble.DELAY:
             # Written so that it refuses NaN as well.
-            if not 0 < fault.seconds <= MOST_DELAY_SECONDS:
-                return wording.delay_range.format(number=number, most=int(MOST_DELAY_SECONDS))
+            if not 0 < fault.seconds <= LONGEST_DELAY_SECONDS:
+                return wording.delay_range.format(number=number, most=int(LONGEST_DELAY_SECONDS))
         elif fault.seconds:
             return wording.only_delays_wait.format(number=number)
         if fault.trouble is EventTrouble.SWAP:

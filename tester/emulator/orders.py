@@ -24,6 +24,10 @@ class EventTrouble(StrEnum):
     SWAP = "swap"
 
 
+LONGEST_DELAY_SECONDS = 60.0
+"""What a delay is there for, arriving after the events that follow, needs seconds."""
+
+
 @attrs.frozen(kw_only=True)
 class EventFault:
     """The trouble of the webhook number `index` (from 0) of the script. `seconds`: how late, DELAY only."""

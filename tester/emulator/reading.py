@@ -8,14 +8,12 @@ from typing import Any, Final, TypeVar, cast
 
 from gateway.errors import GatewayError
 from gateway.tables import kind_of
-from tester.emulator.orders import LOCAL, EventFault, EventTrouble, Faults, Order, Pace, TelegramTrouble
+from tester.emulator.orders import LOCAL, LONGEST_DELAY_SECONDS, EventFault, EventTrouble, Faults, Order, Pace, TelegramTrouble
 
 # More than any pattern has roles, than any pattern has events, than any number or address is long.
 _MOST_VALUES: Final = 32
 _MOST_EVENT_FAULTS: Final = 500
 _LONGEST_TEXT: Final = 200
-# What a delay is there for, arriving after the events that follow, needs seconds.
-LONGEST_DELAY_SECONDS: Final = 60.0
 
 _ORDER_KEYS: Final = ("enterprise", "pattern", "values", "faults", "pace", "target", "linkedid")
 _FAULTS_KEYS: Final = ("events", "telegram", "crm_hangs")

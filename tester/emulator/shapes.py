@@ -14,8 +14,6 @@ from tester.emulator.plan import Plan
 from tester.emulator.run import Run
 from tester.patterns.pattern import Pattern, Role
 
-# A pattern's number says which way the call goes: 1-1, 2-30, 3-4.
-_GROUPS: Final = MappingProxyType({"1": "outgoing", "2": "incoming", "3": "internal"})
 _THIS_GATEWAY: Final = MappingProxyType({"ru": "этот шлюз", "en": "this gateway"})
 _ELSEWHERE: Final = MappingProxyType(
     {"ru": "только для этого шлюза: в чужой отсюда не вмешаться", "en": "this gateway only: others are out of reach"}
@@ -84,7 +82,7 @@ def pattern_shape(pattern: Pattern, language: str) -> dict[str, Any]:
         "key": pattern.key,
         "title": pattern.title[language],
         "description": pattern.description[language],
-        "group": _GROUPS[pattern.key[0]],
+        "group": pattern.group.value,
         "roles": [_role_shape(role, language) for role in pattern.roles],
     }
 

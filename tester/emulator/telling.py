@@ -12,7 +12,6 @@ from tester.emulator.orders import Judgement, Pace, RunState
 
 EXPECTED: Final = 0
 NOT_EXPECTED: Final = 1
-LANGUAGES: Final = ("en", "ru")
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PLACE: Final = "        "

@@ -12,7 +12,11 @@ from gateway.settings import Bind, Settings
 from tester.emulator.client import Client, Misuse, open_client
 from tester.emulator.companion import PAGE, reachable
 from tester.emulator.orders import LOCAL, EventTrouble, Pace, TelegramTrouble
-from tester.emulator.telling import EXPECTED, LANGUAGES, WORDS, Tell, Teller, plain
+from tester.emulator.telling import EXPECTED, WORDS, Tell, Teller, plain
+from tester.emulator.wording import LANGUAGES as LANGUAGES
+
+LANGUAGE: Final = "en"
+"""What is spoken where nobody says which: the command line is English."""
 
 PACES: Final = (Pace.REAL, Pace.TEN, Pace.FAST)
 """Step by step is for the page: a terminal has no button for the next one."""
@@ -39,7 +43,7 @@ class Asked:
     faults: Sequence[str] = ()
     target: str = LOCAL
     linkedid: bool = False
-    language: str = LANGUAGES[0]
+    language: str = LANGUAGE
 
 
 @attrs.frozen(kw_only=True)
@@ -125,9 +129,7 @@ def read_faults(given: Sequence[str]) -> Mapping[str, Any]:
         elif (found := _TELEGRAM_FAULT.fullmatch(text)) and found[1] in tuple(TelegramTrouble):
             telegram = found[1]
         elif text != _CRM_FAULT:
-            raise Misuse(
-                f"--fault {text}: wanted lose:3, double:3, swap:3, delay:3:2.5, telegram:429, telegram:5xx, telegram:blocked or crm"
-            )
+            raise Misuse(f"--fault {text}: wanted {FAULTS}")
     return {"events": events, "telegram": telegram, "crm_hangs": _CRM_FAULT in given}
 
 

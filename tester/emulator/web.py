@@ -37,6 +37,7 @@ from tester.emulator.shapes import (
 )
 from tester.emulator.stream import Streams
 from tester.emulator.telephone import check_phone
+from tester.emulator.wording import DEFAULT_LANGUAGE, LANGUAGES
 from tester.patterns import PATTERNS
 
 # At shutdown: the requests that are running, and what streams have still to tell of runs that were stopped by it.
@@ -46,7 +47,6 @@ _LAST_WORDS_SECONDS: Final = 1.0
 # 32 streams, and what browsers open beside them.
 MAX_CONNECTIONS: Final = 96
 
-_LANGUAGES: Final = ("ru", "en")
 PAGE_PATHS: Final = ("/", "/test-interface")
 _POLICY: Final = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
@@ -226,9 +226,9 @@ def _asked_for(name: str) -> str:
 
 
 def _language() -> str:
-    language = request.args.get("lang", _LANGUAGES[0])
-    if language not in _LANGUAGES:
-        raise BadRequest(f"lang: must be one of {', '.join(_LANGUAGES)}")
+    language = request.args.get("lang", DEFAULT_LANGUAGE)
+    if language not in LANGUAGES:
+        raise BadRequest(f"lang: must be one of {', '.join(LANGUAGES)}")
     return language
 
 

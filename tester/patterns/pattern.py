@@ -21,6 +21,17 @@ _UNKNOWN_LENGTH = "…"
 _MINUTE = 60
 
 
+class Group(StrEnum):
+    """Which way a call goes. A pattern's number begins with it: 1-1, 2-30, 3-4."""
+
+    OUTGOING = "outgoing"
+    INCOMING = "incoming"
+    INTERNAL = "internal"
+
+
+_GROUPS: Mapping[str, Group] = MappingProxyType({"1": Group.OUTGOING, "2": Group.INCOMING, "3": Group.INTERNAL})
+
+
 class RoleKind(StrEnum):
     """What a role is filled with.
 
@@ -217,6 +228,11 @@ class Pattern:
     roles: tuple[Role, ...]
     perform: Callable[[Host, Cast], None]
     finals: Callable[[Cast], tuple[Final, ...]]
+
+    @property
+    def group(self) -> Group:
+        """Which way it goes."""
+        return _GROUPS[self.key.partition("-")[0]]
 
     def script(self, host: Host, cast: Cast) -> Script:
         """This call alone. `host` must be fresh. Raises ValueError when somebody who must take part is missing."""

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gateway.calls.closing import Timing
 from gateway.ports import EnterpriseConfig, LineConfig, ManagerConfig
 from tester.emulator.casting import check_values, suggestion
-from tester.emulator.faults import MOST_DELAY_SECONDS, fault_problem, spoiled
-from tester.emulator.orders import EventFault, EventTrouble, Faults, Order, Pace
+from tester.emulator.faults import fault_problem, spoiled
+from tester.emulator.orders import LONGEST_DELAY_SECONDS, EventFault, EventTrouble, Faults, Order, Pace
 from tester.emulator.plan import OrderRefused, Plan, make_plan
 from tester.emulator.telephone import check_phone
 from tester.emulator.wording import ENGLISH, RUSSIAN
@@ -281,7 +281,7 @@ def test_a_swap_changes_the_places_and_not_the_times() -> None:
         [fault(4, EventTrouble.SWAP)],
         [fault(0, EventTrouble.SWAP), fault(1, EventTrouble.SWAP)],
         [fault(0, EventTrouble.DELAY)],
-        [fault(0, EventTrouble.DELAY, MOST_DELAY_SECONDS + 0.1)],
+        [fault(0, EventTrouble.DELAY, LONGEST_DELAY_SECONDS + 0.1)],
         [fault(0, EventTrouble.DELAY, float("nan"))],
         [fault(0, EventTrouble.LOSE, 3.0)],
     ],

@@ -28,7 +28,9 @@ from tester.emulator import terminal
 from tester.emulator.client import Misuse, StreamEvent, StreamParser, Unreachable
 from tester.emulator.companion import open_emulation
 from tester.emulator.orders import RunState
+from tester.emulator.telling import WORDS
 from tester.emulator.terminal import Asked
+from tester.emulator.wording import LANGUAGES
 from tester.running import enterprise, running_gateway
 from tests.emulator.desk import EVERYWHERE, JUNE, Desk, open_desk
 
@@ -162,7 +164,7 @@ async def until(is_so: Callable[[], bool]) -> None:
     [
         (Asked(), "which pattern?"),
         (Asked(pattern="2-1", pace="step"), "--pace step: wanted 1, 10, max"),
-        (Asked(pattern="2-1", language="de"), "--language de: wanted en or ru"),
+        (Asked(pattern="2-1", language="de"), "--language de: wanted ru or en"),
         (Asked(pattern="2-1", values=("external_phone",)), "--set external_phone: wanted role=value"),
         (Asked(pattern="2-1", values=("=1",)), "--set =1: wanted role=value"),
         (Asked(pattern="2-1", values=("line_id=1", "line_id=2")), "--set line_id=2: line_id is set twice"),
@@ -379,6 +381,11 @@ async def command(desk: Desk, *arguments: str, until_stdout: bytes = b"", send: 
                 send = None
         err = b"".join([chunk async for chunk in process.stderr])
         return await process.wait(), out.decode(), err.decode()
+
+
+def test_a_terminal_speaks_every_language_of_the_emulator() -> None:
+    assert set(WORDS) == set(LANGUAGES)
+    assert Asked(pattern="2-1").language in LANGUAGES
 
 
 @pytest.mark.parametrize(
