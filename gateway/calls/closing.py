@@ -52,7 +52,7 @@ class Timing:
 
 
 @attrs.frozen(slots=False)
-class Verdict:
+class Closing:
     """Whether the call is over (`closed_by`), or else when it will be unless something comes (`deadline`, and then by `closes_by`)."""
 
     closed_by: str = ""
@@ -60,10 +60,10 @@ class Verdict:
     closes_by: str = ""
 
 
-_OVER = Verdict(HANGUP)
+_OVER = Closing(HANGUP)
 
 
-def judge(call: Call, profile: Profile, timing: Timing) -> Verdict:
+def closing_of(call: Call, profile: Profile, timing: Timing) -> Closing:
     """Say whether and how the call is over, by the facts so far."""
     if call.hangups and any(anchor in call.hangups for anchor in profile.anchors):
         return _OVER
@@ -76,19 +76,19 @@ def judge(call: Call, profile: Profile, timing: Timing) -> Verdict:
             return _our_side_hung_up(call, profile, ringing)
     if call.left_at is not None and not in_bridge(call, profile):
         if ringing is not None and ringing >= call.left_at:
-            return Verdict("", ringing + RINGING, GRACE)
-        return Verdict("", call.left_at + timing.closing_grace, GRACE)
+            return Closing("", ringing + RINGING, GRACE)
+        return Closing("", call.left_at + timing.closing_grace, GRACE)
     return _silence(call, timing)
 
 
-def _silence(call: Call, timing: Timing) -> Verdict:
-    return Verdict("", call.last_at + timing.open_call, SILENCE)
+def _silence(call: Call, timing: Timing) -> Closing:
+    return Closing("", call.last_at + timing.open_call, SILENCE)
 
 
-def _our_side_hung_up(call: Call, profile: Profile, ringing: datetime | None) -> Verdict:
+def _our_side_hung_up(call: Call, profile: Profile, ringing: datetime | None) -> Closing:
     if ringing is not None:
-        return Verdict("", ringing + RINGING, GRACE)
+        return Closing("", ringing + RINGING, GRACE)
     if not was_in_bridge(call, profile) or (call.customer_left_first and not in_bridge(call, profile)):
         return _OVER
     at = max(call.hangups[ours].at for ours in profile.ours if ours in call.hangups)
-    return Verdict("", at + SETTLE, HANGUP)
+    return Closing("", at + SETTLE, HANGUP)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from gateway.calls import correlation, events
 from gateway.calls.call import Call
 from gateway.calls.channels import Channel, ChannelKind, neighbour
-from gateway.calls.closing import HANGUP, Timing, Verdict, judge
+from gateway.calls.closing import HANGUP, Closing, Timing, closing_of
 from gateway.calls.deadlines import Deadlines
 from gateway.calls.ids import Ids
 from gateway.calls.parties import Direction
@@ -264,18 +264,18 @@ class Switchboard:
         call = known.call
         # A call does not cease to be one because a later fact makes its shape unclear; without a profile it would never end.
         known.profile = profile = profile_of(call) or known.profile
-        verdict = None
+        closing = None
         if profile is not None:
             follow_talk(call, profile, event.at, event.event_id)
-            verdict = judge(call, profile, self._timing)
-            if verdict.closed_by or (call.closed_by and verdict.closes_by == HANGUP):
+            closing = closing_of(call, profile, self._timing)
+            if closing.closed_by or (call.closed_by and closing.closes_by == HANGUP):
                 # The hangup of a call that had ended without one corrects how it ended.
                 self._close(known, HANGUP, event.at)
             elif call.closed_by and (has_company(call, profile) or call.ringing_event_id == event.event_id):
                 call.closed_by = ""
                 call.closed_at = None
         self._settle(known, outcome)
-        self._set_deadline(known, verdict)
+        self._set_deadline(known, closing)
 
     def _settle(self, known: Known, outcome: Outcome) -> None:
         call_id = known.call.call_id
@@ -300,14 +300,14 @@ class Switchboard:
 
     # time
 
-    def _set_deadline(self, known: Known, verdict: Verdict | None) -> None:
+    def _set_deadline(self, known: Known, closing: Closing | None) -> None:
         call = known.call
         if not known.real:
             self._deadlines.set(call.call_id, call.last_at + PIECE)
         elif call.closed_by:
             self._deadlines.set(call.call_id, call.last_at + self._timing.linger)
-        elif verdict is not None and verdict.deadline is not None:
-            self._deadlines.set(call.call_id, verdict.deadline)
+        elif closing is not None and closing.deadline is not None:
+            self._deadlines.set(call.call_id, closing.deadline)
 
     def _pass_time(self, now: datetime, outcome: Outcome, *, spare: int | None = None, may_forget: bool = True) -> None:
         """Carry out deadlines up to `now`, each at its own time.
@@ -335,13 +335,13 @@ class Switchboard:
         if known.profile is None:
             return
         call_id = known.call.call_id
-        verdict = judge(known.call, known.profile, self._timing)
-        if verdict.deadline is None or verdict.deadline <= at:
-            self._close(known, verdict.closes_by or verdict.closed_by or HANGUP, at)
+        closing = closing_of(known.call, known.profile, self._timing)
+        if closing.deadline is None or closing.deadline <= at:
+            self._close(known, closing.closes_by or closing.closed_by or HANGUP, at)
             outcome.touched[call_id] = None
             # The end itself is news: what ended late must not be forgotten at once.
             known.call.last_at = max(known.call.last_at, at)
-        self._set_deadline(known, verdict)
+        self._set_deadline(known, closing)
 
     def _forget(self, known: Known, outcome: Outcome) -> None:
         call_id = known.call.call_id
