@@ -4,6 +4,18 @@ import math
 
 import trio
 
+from gateway.errors import GatewayError
+
+LONGEST_PAUSE_SECONDS = 15 * 60.0
+"""A pause in which nobody presses anything for so long is one that somebody has forgotten."""
+
+
+class LeftPaused(GatewayError):
+    """Nobody goes on with this run."""
+
+    def __init__(self) -> None:
+        super().__init__(f"nobody pressed a button for {LONGEST_PAUSE_SECONDS / 60:.0f} min")
+
 
 class Pacer:
     """Says when the next webhook is due. One waits (`until`), others press the buttons; nothing here is polled."""
@@ -42,15 +54,17 @@ class Pacer:
         self._touch(is_paused=self._is_paused)
 
     async def until(self, seconds: float) -> None:
-        """Wait for a second of the script."""
+        """Wait for a second of the script.
+
+        Raises: `LeftPaused` when time has stood still for `LONGEST_PAUSE_SECONDS` and no button was used meanwhile.
+        """
         await trio.lowlevel.checkpoint()
         while not self._is_due(seconds):
-            touched = self._touched
-            if self._is_paused:
+            touched, is_paused = self._touched, self._is_paused
+            with trio.move_on_after(LONGEST_PAUSE_SECONDS if is_paused else (seconds - self.now_seconds()) / self._speed):
                 await touched.wait()
-            else:
-                with trio.move_on_after((seconds - self.now_seconds()) / self._speed):
-                    await touched.wait()
+            if is_paused and not touched.is_set():
+                raise LeftPaused
 
     def _is_due(self, seconds: float) -> bool:
         if self._steps:

@@ -1,32 +1,32 @@
 """One call that is being played: its webhooks go out, its chats are looked at, and it is judged.
 
-A run is a nursery. Whatever happens in it ends with it: `stop` cancels all of it.
+A run is a nursery. What posts and judges ends with a word or with `stop`; beside it, where a chat is blocked, is what gives back the chat's
+subscription, and the run is not over before that is done.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
 
 import attrs
 import trio
 
-from gateway.errors import GatewayError, StoreRejected, StoreUnavailable
+from gateway.errors import GatewayError
 from gateway.nurseries.clock import Clock
 from gateway.nurseries.enterprise import final_mode_of
 from gateway.ports import EnterpriseConfig, Store
-from tester.emulator.event_log import EventLog, Exchange, masked_body
-from tester.emulator.faults import Sending
+from tester.emulator.event_log import EventLog
 from tester.emulator.journal import Journal, Reading, RunEvent
 from tester.emulator.orders import Judgement, Order, Pace, RunState, TelegramTrouble, Verdict
-from tester.emulator.pacer import Pacer
+from tester.emulator.pacer import LeftPaused, Pacer
 from tester.emulator.plan import Plan
+from tester.emulator.posting import Posting
+from tester.emulator.revival import Revival
 from tester.emulator.sight import Sight
 from tester.emulator.verdict import differences, verdict, why_unseen
 from tester.emulator.watch import Watch
 from tester.emulator.wording import wording_of
-from tester.host import Posted
-from tester.player import Delivery, Player
+from tester.player import Player
 
 __all__ = ["Run", "RunEvent", "RunIsOver", "Surroundings", "Target"]
 
@@ -46,13 +46,15 @@ _TROUBLE_SECONDS = {
     TelegramTrouble.BROKEN: 15.0,
     TelegramTrouble.BLOCKED: 0.0,
 }
-# A chat that was blocked: the gateway writes it off right after the answer, at most so much later.
-_BURIAL_SECONDS = 1.0
+# Whoever begins the next run after the last word of this one finds the chats subscribed, unless the database is away for longer than that.
 _REVIVAL_SECONDS = 6.0
-_RETRY_SECONDS = 0.5
 # Of each webhook: post, answer, messages of a few chats, CRMs.
 _EVENTS_OF_A_WEBHOOK = 30
 _EVENTS_OF_A_RUN = 1000
+
+
+LEFT_PAUSED = "left_paused"
+"""Why a run was stopped, in the journal: nobody had pressed a button for `LONGEST_PAUSE_SECONDS`."""
 
 
 class RunIsOver(GatewayError):
@@ -98,12 +100,20 @@ class Run:
         self._target = target
         self._around = surroundings
         self._wording = wording_of(language)
-        self._player = surroundings.player_of(target.url)
         self._journal = Journal(most_items=_EVENTS_OF_A_RUN + _EVENTS_OF_A_WEBHOOK * len(plan.events))
         self._sight = Sight(final=final_mode_of(config), journal=self._journal, clock=surroundings.clock)
         self._pacer = Pacer(plan.speed, is_paused=plan.order.pace is Pace.STEP)
-        self._gone: set[int] = set()
-        self._refused: list[str] = []
+        self._posting = Posting(
+            run_id=run_id,
+            player=surroundings.player_of(target.url),
+            pacer=self._pacer,
+            sight=self._sight,
+            journal=self._journal,
+            log=surroundings.log,
+            clock=surroundings.clock,
+            wording=self._wording,
+        )
+        self._is_left = False
         self._scope = trio.CancelScope()
         self._enter(RunState.PAUSED if plan.order.pace is Pace.STEP else RunState.RUNNING)
 
@@ -118,7 +128,7 @@ class Run:
     @property
     def posted_items(self) -> int:
         """How many webhooks of the script have left, or were lost."""
-        return len(self._gone)
+        return len(self._posting.gone)
 
     def events(self, after: int = 0) -> Reading:
         """What happened after event number `after`, and what happens; ends after the last event of a run that is over."""
@@ -161,96 +171,57 @@ class Run:
     async def carry_out(self) -> None:
         """Play the call and judge it. Never raises but for cancellation.
 
-        After cancellation, and after `stop`, nothing of the run is left running, its faults are gone, and subscribers that were taken
-        for dead because of it are subscribed again.
+        After `stop`, and after cancellation, nothing of the run is left running, its faults are gone, and subscribers that were taken for
+        dead because of it are subscribed again, or named in an ERROR line. With the database away that takes as long as it takes, after
+        the run's last word; after cancellation `LAST_CHANCE_SECONDS` at most.
         """
-        judged: Verdict | None = None
+        async with trio.open_nursery() as nursery:
+            revival = self._revival() if self.order.faults.telegram is TelegramTrouble.BLOCKED else None
+            if revival is not None:
+                nursery.start_soon(revival.run, name=f"revival of {self.id}")
+            try:
+                judged = await self._play()
+                if revival is not None:
+                    revival.begin()
+                    with trio.move_on_after(_REVIVAL_SECONDS):
+                        await revival.done()
+                if judged is not None:
+                    self._close(judged)
+            finally:
+                self._end(RunState.STOPPED)
+                self._around.log.ended(self.id, self._outcome())
+
+    async def _play(self) -> Verdict | None:
+        """From the first webhook to the verdict. None: the run has said why there is none, or was stopped."""
         try:
             self._around.log.started(self.id, self._title())
             with self._scope, self._following():
-                await self._post_all()
-                judged = await self._judge()
+                await self._posting.post_all(self.plan.sendings)
+                return await self._judge()
+        except LeftPaused:
+            self._is_left = True
+            self._end(RunState.STOPPED)
         except Exception:  # noqa: BLE001
             # Safety net: whatever is wrong with one run, the others and the gateway of this process go on.
             _log.exception("run %s of the emulator failed", self.id)
             self._end(RunState.FAILED)
-        finally:
-            with trio.move_on_after(_REVIVAL_SECONDS, shield=True):
-                await self._revive()
-            if judged is not None:
-                self._close(judged)
-            self._end(RunState.STOPPED)
-            self._around.log.ended(self.id, self._outcome())
+        return None
+
+    def _revival(self) -> Revival:
+        return Revival(
+            run_id=self.id,
+            bot_token=self._config.bot_token,
+            owed=lambda: self._sight.blocked,
+            since=self._around.clock(),
+            store=self._around.store,
+            clock=self._around.clock,
+            burials=self._around.watch.burials,
+        )
 
     def _following(self) -> AbstractContextManager[None]:
         if not self._target.is_local:
             return nullcontext()
         return self._around.watch.following(self._config, self._sight, self.order.faults)
-
-    # ------------------------------------------------------------------ posting
-
-    async def _post_all(self) -> None:
-        async with self._player.connected() as post:
-            for sending in self.plan.sendings:
-                await self._pacer.until(sending.at_seconds)
-                if sending.is_lost:
-                    self._lose(sending)
-                else:
-                    await self._post(post, sending)
-
-    def _lose(self, sending: Sending) -> None:
-        self._gone.add(sending.index)
-        self._journal.publish("lost", {"index": sending.index, "kind": sending.posted.kind})
-        self._around.log.lost(self.id, sending.posted)
-
-    async def _post(self, post: Callable[[Posted], Awaitable[Delivery]], sending: Sending) -> None:
-        posted, sent_at = sending.posted, self._around.clock()
-        self._gone.add(sending.index)
-        self._journal.publish(
-            "post",
-            {
-                "index": sending.index,
-                "kind": posted.kind,
-                "at_seconds": sending.at_seconds,
-                "at": sent_at.isoformat(timespec="milliseconds"),
-                "url": self._player.url(posted),
-                "body": masked_body(posted.body),
-            },
-        )
-        try:
-            delivery = await post(posted)
-        except trio.Cancelled:
-            self._write_down(posted, sent_at, None)
-            raise
-        self._write_down(posted, sent_at, delivery)
-        if delivery.event_id is not None:
-            self._sight.own(delivery.event_id)
-        if delivery.error:
-            self._refused.append(self._wording.not_accepted.format(number=sending.index + 1, kind=posted.kind, error=delivery.error))
-        self._journal.publish(
-            "answer",
-            {
-                "index": sending.index,
-                "status": delivery.status,
-                "seconds": round(delivery.latency_seconds, 3),
-                "event_id": delivery.event_id,
-                "duplicate": delivery.duplicate,
-                "error": delivery.error,
-            },
-        )
-
-    def _write_down(self, posted: Posted, sent_at: datetime, delivery: Delivery | None) -> None:
-        self._around.log.exchanged(
-            Exchange(
-                run_id=self.id,
-                url=self._player.url(posted),
-                posted=posted,
-                headers=self._player.headers(posted),
-                sent_at=sent_at,
-                ended_at=self._around.clock(),
-                delivery=delivery,
-            )
-        )
 
     # ------------------------------------------------------------------ judging
 
@@ -268,7 +239,7 @@ class Run:
                     await changed.wait()
                 if settling.cancelled_caught:
                     break
-        return verdict(refused=self._refused, unseen=self._why_unseen(), differences=self._differences())
+        return verdict(refused=self._posting.refused, unseen=self._why_unseen(), differences=self._differences())
 
     def _why_unseen(self) -> str:
         return why_unseen(self._config, is_local=self._target.is_local, blocked=self._sight.blocked, language=self.language)
@@ -279,36 +250,11 @@ class Run:
 
     # ------------------------------------------------------------------ the end
 
-    async def _revive(self) -> None:
-        """Subscribe again who was taken for dead. Twice: at the first time the gateway may not have written it down yet."""
-        if self.order.faults.telegram is not TelegramTrouble.BLOCKED or not self._sight.blocked:
-            return
-        try:
-            for wait_seconds in (0.0, _BURIAL_SECONDS):
-                await trio.sleep(wait_seconds)
-                for chat_id in self._sight.blocked:
-                    await self._revive_one(chat_id)
-        except Exception:  # noqa: BLE001
-            # Safety net as for the run: from here an error would reach the gateway.
-            _log.exception("run %s of the emulator: chats %s may have lost their subscription", self.id, self._sight.blocked)
-
-    async def _revive_one(self, chat_id: int) -> None:
-        store, bot_token = self._around.store, self._config.bot_token
-        while True:
-            try:
-                await store.revive_recipient(bot_token=bot_token, chat_id=chat_id, at=self._around.clock())
-                return
-            except StoreUnavailable as exc:
-                _log.warning("run %s: chat %d cannot be subscribed again yet: %s", self.id, chat_id, exc)
-                await trio.sleep(_RETRY_SECONDS)
-            except StoreRejected as exc:
-                _log.error("run %s: chat %d cannot be subscribed again: %s", self.id, chat_id, exc)
-                return
-
     def _enter(self, state: RunState) -> None:
         if state is not self.state or not len(self._journal):
             self.state = state
-            self._journal.publish("state", {"state": state.value}, is_last_word=state.is_over)
+            told = {"state": state.value} | ({"reason": LEFT_PAUSED} if self._is_left else {})
+            self._journal.publish("state", told, is_last_word=state.is_over)
 
     def _close(self, judged: Verdict) -> None:
         if not self.state.is_over:
@@ -329,7 +275,7 @@ class Run:
 
     def _outcome(self) -> str:
         if self.verdict is None:
-            return self.state.value
+            return f"{self.state}: {LeftPaused()}" if self._is_left else self.state.value
         if self.verdict.judgement is Judgement.EXPECTED:
             return f"{self.state}, {self.verdict.judgement}"
         return f"{self.state}, {self.verdict.judgement}: {'; '.join(self.verdict.differences)}"

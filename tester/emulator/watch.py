@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, assert_never, cast
 
@@ -25,6 +26,7 @@ from sql.pool import Pool
 from sql.store import PostgresStore
 from telegram_client.http import Address, HttpClient, RawAnswer
 from tester.emulator.orders import Faults, TelegramTrouble
+from tester.emulator.revival import Burials
 
 TOO_MANY_REQUESTS = 2
 """So many requests of each chat are refused with 429 …"""
@@ -114,6 +116,7 @@ class Watch:
     """Who follows which enterprise, one for each process. Everything is at once: nothing here waits."""
 
     def __init__(self) -> None:
+        self.burials = Burials()
         self._of_enterprise: dict[str, tuple[_Follower, ...]] = {}
         # By the id of the bot, which is no secret and outlives a renewed token.
         self._of_bot: dict[str, tuple[_Follower, ...]] = {}
@@ -162,6 +165,14 @@ class Watch:
         """
         if not self._of_bot:
             return None
+        try:
+            return self._refused(address, body, method=method)
+        except Exception:  # noqa: BLE001
+            # As in `_tell`: this is a courier's own work. What cannot be looked at goes its way.
+            _log.exception("the emulator could not look at a request to Telegram")
+            return None
+
+    def _refused(self, address: Address, body: bytes, *, method: str) -> RawAnswer | None:
         followers = self._of_bot.get(_bot_id_in(address), ())
         chat_id = _chat_id(body) if followers else None
         if chat_id is None:
@@ -237,6 +248,11 @@ class WatchedStore(PostgresStore):
         """As it is."""
         await super().record_shown(shown, mark_events=mark_events)
         self._watch.shown(shown)
+
+    async def bury_recipient(self, *, bot_token: str, chat_id: int, reason: str, at: datetime) -> None:
+        """As it is."""
+        with self._watch.burials.burial(bot_token, chat_id, at):
+            await super().bury_recipient(bot_token=bot_token, chat_id=chat_id, reason=reason, at=at)
 
     async def record_attempt(self, attempt: Attempt) -> PushState:
         """As it is."""

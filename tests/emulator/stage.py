@@ -46,12 +46,19 @@ class WatchedMemory(MemoryStore):
     def __init__(self, watch: Watch, now: Callable[[], datetime]) -> None:
         super().__init__(now=now)
         self._watch = watch
+        self.burial_errors: list[Exception] = []
         self.revival_errors: list[Exception] = []
 
-    async def revive_recipient(self, *, bot_token: str, chat_id: int, at: datetime) -> bool:
+    async def bury_recipient(self, *, bot_token: str, chat_id: int, reason: str, at: datetime) -> None:
+        with self._watch.burials.burial(bot_token, chat_id, at):
+            if self.burial_errors:
+                raise self.burial_errors.pop(0)
+            await super().bury_recipient(bot_token=bot_token, chat_id=chat_id, reason=reason, at=at)
+
+    async def unbury_recipient(self, *, bot_token: str, chat_id: int, since: datetime, at: datetime) -> None:
         if self.revival_errors:
             raise self.revival_errors.pop(0)
-        return await super().revive_recipient(bot_token=bot_token, chat_id=chat_id, at=at)
+        await super().unbury_recipient(bot_token=bot_token, chat_id=chat_id, since=since, at=at)
 
     async def commit_step(self, step: Step) -> None:
         await super().commit_step(step)
@@ -79,6 +86,19 @@ class Stage:
     posted: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]])
     bodies: list[Mapping[str, Any]] = attrs.field(factory=list[Mapping[str, Any]])
     answer_instead: Answerer | None = None
+    life: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    ended: trio.Event = attrs.field(factory=trio.Event)
+
+    async def live(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """The emulator, until `end`."""
+        with self.life:
+            await self.emulator.run_all(task_status=task_status)
+        self.ended.set()
+
+    async def end(self) -> None:
+        """What a shutdown does to the emulator."""
+        self.life.cancel()
+        await self.ended.wait()
 
     @property
     def is_quiet(self) -> bool:
@@ -128,9 +148,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(
-    *, config: EnterpriseConfig = FAMILY, log: EventLog | None = None, faults_allowed: bool = True
-) -> AsyncGenerator[Stage]:
+async def open_stage(*, config: EnterpriseConfig = FAMILY, log: EventLog | None = None, can_block: bool = True) -> AsyncGenerator[Stage]:
     """A gateway that runs, and an emulator that takes orders; both end with the block."""
     watch, clock, telegram = Watch(), TrioClock(NOON), FakeTelegram()
     store = WatchedMemory(watch, clock)
@@ -151,13 +169,13 @@ async def open_stage(
             clock=clock,
             log=log or silent_event_log(),
             closing_grace_seconds=GRACE_SECONDS,
-            can_block=faults_allowed,
+            can_block=can_block,
             seed_base=77,
             player_of=player_of,
         )
         stages.append(Stage(house=house, emulator=emulator, store=store, watch=watch, enterprises=enterprises))
         process = await house.start()
-        await nursery.start(emulator.run_all)
+        await nursery.start(stages[0].live)
         yield stages[0]
         await process.stop()
         nursery.cancel_scope.cancel()

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tester.emulator.journal import Journal
-from tester.emulator.pacer import Pacer
+from tester.emulator.pacer import LONGEST_PAUSE_SECONDS, LeftPaused, Pacer
 
 
 async def passed(pacer: Pacer, *seconds: float) -> list[float]:
@@ -48,7 +48,7 @@ async def test_steps_that_are_asked_for_before_anybody_waits_are_kept(autojump_c
     pacer.step()
     assert await passed(pacer, 5, 9) == pytest.approx([0, 0])
     assert pacer.now_seconds() == 9
-    with trio.move_on_after(1000) as patience:
+    with trio.move_on_after(500) as patience:
         await pacer.until(9)
     assert patience.cancelled_caught
     pacer.resume()
@@ -60,11 +60,32 @@ async def test_a_fast_clock_can_be_paused_too(autojump_clock: MockClock) -> None
     await pacer.until(50)
     pacer.pause()
     assert pacer.now_seconds() == 50
-    with trio.move_on_after(1000) as patience:
+    with trio.move_on_after(500) as patience:
         await pacer.until(60)
     assert patience.cancelled_caught
     pacer.resume()
     assert await passed(pacer, 60) == [0]
+
+
+async def test_a_pause_that_nobody_ends_ends_the_waiting_and_every_button_begins_it_anew(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    pacer, began = Pacer(1.0, is_paused=True), trio.current_time()
+
+    async def press() -> None:
+        for button in (pacer.pause, pacer.step, pacer.pause):
+            await trio.sleep(LONGEST_PAUSE_SECONDS - 1)
+            button()
+
+    nursery.start_soon(press)
+    await pacer.until(5)
+    with pytest.raises(LeftPaused, match="15 min"):
+        await pacer.until(9)
+    assert trio.current_time() - began == pytest.approx(3 * (LONGEST_PAUSE_SECONDS - 1) + LONGEST_PAUSE_SECONDS)
+
+
+async def test_a_long_wait_is_no_pause(autojump_clock: MockClock) -> None:
+    assert await passed(Pacer(1.0), 2 * LONGEST_PAUSE_SECONDS) == [2 * LONGEST_PAUSE_SECONDS]
 
 
 async def test_a_reader_that_was_cancelled_goes_on_where_it_was(autojump_clock: MockClock) -> None:
