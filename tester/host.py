@@ -27,8 +27,10 @@ class ActKind(StrEnum):
     """What people and telephones do, as a diagram of the call shows it.
 
     `CALL`: source dials target. `RING`: target rings for source. `ANSWER`: source and target talk from now on. `HOLD`: they no longer do,
-    and the call goes on. `TRANSFER`: source hands the other one over to target. `REFUSE`: source does not take target's call. `END`: source
-    hangs up on target, "" when there is none.
+    and the call goes on. `TRANSFER`: source hands the other one over to target. `NO_ANSWER`: source has rung for target, and nobody picks
+    up. `REFUSE`: source does not want what target asks of him, or does not let his mobile ring on. `BUSY`: the line source is taken, and
+    target does not get through. `FORBID`: the rule of the line source does not let target dial this. `END`: source hangs up on target, ""
+    when there is none.
     """
 
     CALL = "call"
@@ -36,7 +38,10 @@ class ActKind(StrEnum):
     ANSWER = "answer"
     HOLD = "hold"
     TRANSFER = "transfer"
+    NO_ANSWER = "no_answer"
     REFUSE = "refuse"
+    BUSY = "busy"
+    FORBID = "forbid"
     END = "end"
 
 

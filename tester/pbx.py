@@ -98,8 +98,19 @@ class Talk:
         self.host.wait(ring_seconds)
         leg.give_up()
 
-    def attend(self, target: str, *, accepted: bool, picked_up: bool = True, ring_seconds: float = 3.0, word_seconds: float = 4.0) -> None:
-        """Attended transfer: the holder asks `target`; accepted, refused after a word, or not picked up."""
+    def attend(
+        self,
+        target: str,
+        *,
+        accepted: bool,
+        picked_up: bool = True,
+        ring_seconds: float = 3.0,
+        word_seconds: float = 4.0,
+        first: Callable[[], None] | None = None,
+    ) -> None:
+        """Attended transfer: the holder asks `target`; accepted, refused after a word, or not picked up. `first`: what `target` does before
+        he picks up.
+        """
         host, holder = self.host, self.holder
         assert holder is not None, "somebody must talk before he can transfer"
         talk_bridge, asks = holder.bridge_id, holder.number
@@ -118,6 +129,8 @@ class Talk:
         if not picked_up:
             self._return_unheard(one, two, talk_bridge, began)
             return
+        if first is not None:
+            first()
         host.act(ActKind.ANSWER, asks, target)
         two.connected = holder.connected = target
         target_bridge = host.bridge(telephone, two)
@@ -215,7 +228,7 @@ class Talk:
         host, holder, target = self.host, self.holder, one.number
         assert holder is not None
         consultation, asks = one.bridge_id, holder.number
-        host.act(ActKind.REFUSE, target, asks)
+        host.act(ActKind.NO_ANSWER, target, asks)
         host.act(ActKind.ANSWER, self.phone, asks)
         host.leave(holder)
         holder.connected = target

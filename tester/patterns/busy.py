@@ -74,9 +74,10 @@ def _send_to_busy_who_answers(host: Host, cast: Cast) -> None:
 
 def _ask_busy_who_takes_it(host: Host, cast: Cast) -> None:
     talk, colleagues = _beside_a_talk(host, cast)
-    talk.attend(cast[roles.SECOND], accepted=True, ring_seconds=4, word_seconds=5)
+    talk.attend(cast[roles.SECOND], accepted=True, ring_seconds=4, word_seconds=5, first=colleagues.hold)
     host.wait(9)
     talk.end()
+    colleagues.resume()
     host.wait(6)
     colleagues.end()
 

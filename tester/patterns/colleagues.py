@@ -14,6 +14,14 @@ class Chat:
     called: Line
     began_seconds: float
 
+    def hold(self) -> None:
+        """The one who was called puts the other one on hold. Both stay in their bridge, and no webhook says so."""
+        self.host.act(ActKind.HOLD, self.called.number, self.calling.number)
+
+    def resume(self) -> None:
+        """He is back."""
+        self.host.act(ActKind.ANSWER, self.called.number, self.calling.number)
+
     def end(self) -> None:
         """The one who was called hangs up."""
         self.host.act(ActKind.END, self.called.number, self.calling.number)

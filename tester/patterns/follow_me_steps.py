@@ -113,7 +113,8 @@ class Question:
 
     def give_up(self) -> None:
         """Nobody answered; who asked goes back to the customer."""
-        self.talk.host.act(ActKind.REFUSE, self.route.number, self.holder.number)
+        for telephone in (self.route.colleague, self.route.mobile):
+            self.talk.host.act(ActKind.NO_ANSWER, telephone, self.holder.number)
         self._take_back()
         self._announce()
         self._rung().give_up()

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tester.host import Host
+from tester.host import ActKind, Host
 from tester.patterns import roles
 from tester.patterns.endings import answered, missed
 from tester.patterns.mobile_words import DESCRIPTIONS, TITLES
@@ -67,6 +67,7 @@ def _mobile_refused(call: Talk, cast: Cast) -> None:
     _ring_group(call, cast)
     leg = _ring_mobile(call, cast)
     call.host.wait(5)
+    call.host.act(ActKind.REFUSE, cast[roles.MOBILE], cast[roles.PHONE])
     leg.give_up()
     call.host.wait(1)
     call.answer(cast[roles.MANAGER], called_first=False)

@@ -55,14 +55,14 @@ def click_in_crm(host: Host, extension: str, phone: str, trunk: str, click: Clic
 def next_line(talk: Talk, trunk: str) -> None:
     """The line is busy and the next one is tried: a second dial with the same UniqueId. The host counts the call from it."""
     line_busy(talk)
-    talk.host.act(ActKind.CALL, talk.first, talk.phone)
+    talk.host.act(ActKind.CALL, trunk, talk.phone)
     talk.received_seconds, talk.began_seconds = talk.began_seconds, talk.host.now_seconds
     _dial(talk, trunk)
 
 
 def line_busy(talk: Talk) -> None:
     """The line is busy; no webhook says so."""
-    talk.host.act(ActKind.REFUSE, talk.trunk, talk.first)
+    talk.host.act(ActKind.BUSY, talk.trunk, talk.first)
 
 
 def forbidden(host: Host, extension: str, phone: str, trunk: str) -> None:
@@ -76,7 +76,7 @@ def forbidden(host: Host, extension: str, phone: str, trunk: str) -> None:
     telephone = host.channel(f"SIP/{extension}", extension, exten=phone)
     began = host.now_seconds
     host.wait(2)
-    host.act(ActKind.REFUSE, trunk, extension)
+    host.act(ActKind.FORBID, trunk, extension)
     host.hangup(telephone.unique_id, phone, [extension], call_type=1, answered=False, began_seconds=began, trunk=trunk, status="1")
     host.posted[-1] = _with(host.posted[-1], {"StartTime": ""})
 

@@ -31,7 +31,7 @@ export const spansOf = (acts) => {
       talks.push({ source, target, from: row, to: null });
     }
     if (kind === "hold") close(talks, row, both);
-    if (kind === "refuse") {
+    if (kind === "refuse" || kind === "no_answer") {
       close(talks, row, both);
       close(rings, row, (span) => span.target === source);
     }
@@ -39,7 +39,8 @@ export const spansOf = (acts) => {
     if (kind === "end") {
       for (const one of [source, target].filter(Boolean)) {
         close(talks, row, has(one));
-        close(rings, row, has(one));
+        // Not those at him: whoever ends his talk may still be wanted by another one.
+        close(rings, row, (span) => span.source === one);
       }
     }
   });
