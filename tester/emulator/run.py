@@ -15,9 +15,10 @@ from gateway.errors import GatewayError
 from gateway.nurseries.clock import Clock
 from gateway.nurseries.enterprise import final_mode_of
 from gateway.ports import EnterpriseConfig, Store
+from telegram_client.budgets import GROUP_WINDOW_SECONDS
 from tester.emulator.event_log import EventLog
 from tester.emulator.journal import Journal, Reading, RunEvent
-from tester.emulator.orders import Judgement, Order, Pace, RunState, TelegramTrouble, Verdict
+from tester.emulator.orders import LEFT_PAUSED, Judgement, Order, Pace, RunState, TelegramTrouble, Verdict
 from tester.emulator.pacer import LeftPaused, Pacer
 from tester.emulator.plan import Plan
 from tester.emulator.posting import Posting
@@ -38,6 +39,9 @@ SETTLE_SECONDS = 1.5
 PATIENCE_SECONDS = 12.0
 """So long after the closing grace a chat may take: a message a second to each chat, and a correction or two."""
 
+GROUP_SECONDS = GROUP_WINDOW_SECONDS
+"""So much longer a group may take, where only so many requests go through in a minute (`telegram_client.budgets`)."""
+
 _TROUBLE_SECONDS = {
     None: 0.0,
     # Two refusals of 2 s each, with what the gateway adds to be careful.
@@ -51,10 +55,6 @@ _REVIVAL_SECONDS = 6.0
 # Of each webhook: post, answer, messages of a few chats, CRMs.
 _EVENTS_OF_A_WEBHOOK = 30
 _EVENTS_OF_A_RUN = 1000
-
-
-LEFT_PAUSED = "left_paused"
-"""Why a run was stopped, in the journal: nobody had pressed a button for `LONGEST_PAUSE_SECONDS`."""
 
 
 class RunIsOver(GatewayError):
@@ -228,8 +228,7 @@ class Run:
     async def _judge(self) -> Verdict:
         """Wait until the chats are as they must be and stay so for a while, or for as long as it may take."""
         self._enter(RunState.JUDGING)
-        patience_seconds = self._around.closing_grace_seconds + PATIENCE_SECONDS + _TROUBLE_SECONDS[self.order.faults.telegram]
-        with trio.move_on_after(patience_seconds):
+        with trio.move_on_after(self._patience_seconds()):
             while not self._why_unseen():
                 changed = self._sight.changed
                 if self._differences():
@@ -240,6 +239,12 @@ class Run:
                 if settling.cancelled_caught:
                     break
         return verdict(refused=self._posting.refused, unseen=self._why_unseen(), differences=self._differences())
+
+    def _patience_seconds(self) -> float:
+        # Bot API, Chat: the ids of groups are negative.
+        has_group = any(chat_id < 0 for chat_id in self._config.subscribers)
+        trouble_seconds = _TROUBLE_SECONDS[self.order.faults.telegram]
+        return self._around.closing_grace_seconds + PATIENCE_SECONDS + trouble_seconds + (GROUP_SECONDS if has_group else 0.0)
 
     def _why_unseen(self) -> str:
         return why_unseen(self._config, is_local=self._target.is_local, blocked=self._sight.blocked, language=self.language)
