@@ -23,15 +23,15 @@ def apply(call: Call, event: Bridge) -> None:
 
 
 def apply_leave(call: Call, event: BridgeLeave) -> None:
-    """A channel left, so it was there, and nowhere else, even if the enter was lost. None remaining: everybody has left."""
+    """A channel left, so it was there, even if the enter was lost. None remaining: everybody has left."""
     leg = learn(call, event)
     state = call.bridge(event.bridge_id)
     if leg is None or state is None:
         return
-    if leg.bridge_id == event.bridge_id or event.unique_id not in state.ever:
-        take_out(call, leg)
     state.leave(event.unique_id)
     leg.bridge_ids[event.bridge_id] = None
+    if leg.bridge_id == event.bridge_id:
+        leg.bridge_id = ""
     if event.remaining == 0:
         _empty(call, state)
 

@@ -207,24 +207,6 @@ def test_who_joined_a_talk_and_went_was_not_handed_the_customer_whomever_his_tel
     assert final_text(at.posted) == ["✅ Завершен: +375 (29) 000-12-34 ↔ 151, 00:13"]
 
 
-def test_who_leaves_another_bridge_had_left_the_customer_before() -> None:
-    at = host()
-    talk = talk_with_151(at)
-    question = ask(talk, ROUTE)
-    at.wait(15)
-    question.ring_mobile()
-    at.wait(8)
-    question.answer_at_desk()
-    at.wait(4)
-    question.hand_over()
-    at.wait(6)
-    talk.end()
-    # 151 goes from the customer to ask 150: neither his leave is heard nor that he comes there.
-    at.posted.pop(places_of(at, "bridge_leave", "SIP/151")[0])
-    at.posted.pop(enters_of(at, "SIP/151")[1])
-    assert final_text(at.posted) == ["✅ Завершен: +375 (29) 000-12-34 ↔ 150, 00:42", "🔀 151 → 150"]
-
-
 def test_the_one_who_asked_is_not_behind_the_pair_that_he_asked_through() -> None:
     """A live call: the customer comes to 152 after the pair has left, his first enter and that of 152 being lost."""
     (recording,) = (one for one in recordings(LIVE) if one.name == "L-29")
