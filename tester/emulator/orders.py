@@ -94,6 +94,10 @@ class RunState(StrEnum):
         return self in (RunState.DONE, RunState.STOPPED, RunState.FAILED)
 
 
+LEFT_PAUSED = "left_paused"
+"""The reason that a run tells which was stopped because it was paused and nobody pressed a button any more."""
+
+
 class Judgement(StrEnum):
     """`EXPECTED`: every chat shows what is owed. `DIFFERENT`: it does not. `UNSEEN`: no chat can be looked at from here."""
 

@@ -20,8 +20,8 @@ _ELSEWHERE: Final = MappingProxyType(
 )
 _REAL_TELEGRAM: Final = MappingProxyType(
     {
-        "ru": "не на настоящем Telegram: подписчик остался бы без сообщений о настоящих звонках",
-        "en": "not with the real Telegram: the subscriber would miss the messages of real calls",
+        "ru": "только с Telegram на этой же машине (telegram_base_url): настоящий подписчик остался бы без сообщений о звонках",
+        "en": "only with a Telegram on this machine (telegram_base_url): a real subscriber would miss the messages of real calls",
     }
 )
 
@@ -60,7 +60,7 @@ def line_shape(line: LineConfig) -> dict[str, Any]:
 
 
 def target_shape(target: Target, language: str, *, can_block: bool) -> dict[str, Any]:
-    """Where a call can be played, and what can be broken there. `can_block`: whether Telegram is not the real one."""
+    """Where a call can be played, and what can be broken there. `can_block`: whether Telegram is one on this machine."""
     why_not: dict[str, str] = {}
     telegram = [trouble.value for trouble in TelegramTrouble]
     if not target.is_local:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from tester.emulator.client import StreamEvent
-from tester.emulator.orders import Judgement, Pace, RunState
+from tester.emulator.orders import LEFT_PAUSED, Judgement, Pace, RunState
 
 EXPECTED: Final = 0
 NOT_EXPECTED: Final = 1
@@ -38,6 +38,7 @@ class Words:
     retry: str
     paused: str
     stopped: str
+    left_paused: str
     failed: str
     verdicts: Mapping[Judgement, str]
 
@@ -55,6 +56,7 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
             retry=", come back in {seconds} s",
             paused="paused",
             stopped="the run was stopped",
+            left_paused="the run was stopped: it was paused and nobody pressed a button for a quarter of an hour",
             failed="the run has failed",
             verdicts=MappingProxyType(
                 {Judgement.EXPECTED: "as expected", Judgement.DIFFERENT: "NOT as expected", Judgement.UNSEEN: "played, and not looked at"}
@@ -71,6 +73,7 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
             retry=", повторить через {seconds} с",
             paused="пауза",
             stopped="прогон остановлен",
+            left_paused="прогон остановлен: он стоял на паузе, и четверть часа никто не нажимал кнопок",
             failed="прогон не удался",
             verdicts=MappingProxyType(
                 {Judgement.EXPECTED: "как ожидалось", Judgement.DIFFERENT: "НЕ как ожидалось", Judgement.UNSEEN: "сыграно, но не проверено"}
@@ -143,9 +146,8 @@ class Teller:
 
     def _hear_state(self, data: Mapping[str, Any]) -> None:
         self.state = RunState(data["state"])
-        word = {RunState.PAUSED: self._words.paused, RunState.STOPPED: self._words.stopped, RunState.FAILED: self._words.failed}.get(
-            self.state
-        )
+        stopped = self._words.left_paused if data.get("reason") == LEFT_PAUSED else self._words.stopped
+        word = {RunState.PAUSED: self._words.paused, RunState.STOPPED: stopped, RunState.FAILED: self._words.failed}.get(self.state)
         if word is not None:
             self._tell(word)
 

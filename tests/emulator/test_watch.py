@@ -13,7 +13,7 @@ from gateway.ports import Attempt, Owed, PushState, Shown, Step
 from sql.pool import open_pool
 from telegram_client.api import BotApi
 from telegram_client.errors import ChatGone, ChatGoneReason, RetryAfter, ServerTrouble, TelegramError
-from telegram_client.http import HttpClient
+from telegram_client.http import Address, HttpClient
 from tester.emulator.orders import Faults, TelegramTrouble
 from tester.emulator.watch import (
     BROKEN_REQUESTS,
@@ -32,6 +32,8 @@ from tests.crm.sites import ASK, answering
 
 FOLLOWED = attrs.evolve(JUNE, subscribers=(1001, -1002))
 BASE = "https://api.telegram.test"
+# Of a database that is there.
+PATIENCE_SECONDS = 5
 
 
 @attrs.define
@@ -207,6 +209,16 @@ async def test_other_bots_and_other_chats_are_left_alone(http: HttpClient, api: 
         assert (await api.get_me()).user_id == 123456
 
 
+@pytest.mark.parametrize("body", [b"", b"chat_id=1001", b"[1001]", b"\xff"])
+async def test_a_request_that_cannot_be_looked_at_goes_its_way_and_is_an_error_in_the_log(
+    watch: Watch, body: bytes, expected_errors: Claims
+) -> None:
+    address = Address.of(f"{BASE}/bot{BOT}/sendMessage")
+    with watch.following(FOLLOWED, Notes(), Faults(telegram=TelegramTrouble.BLOCKED)):
+        assert watch.in_place_of_telegram(address, body, method="sendMessage") is None
+    expected_errors.claim("could not look at a request to Telegram")
+
+
 async def test_each_of_two_runs_has_its_own_refusals_and_all_runs_of_the_chat_hear_of_them(
     api: BotApi, watch: Watch, autojump_clock: MockClock
 ) -> None:
@@ -282,6 +294,12 @@ async def test_the_store_tells_what_it_has_written(migrated_url: str, watch: Wat
             at = datetime.now(UTC)
             attempt = Attempt(key=key, at=at, state=PushState.DONE, next_at=at, outcome="accepted")
             assert await store.record_attempt(attempt) is PushState.DONE
+        with trio.fail_after(PATIENCE_SECONDS):
+            await store.bury_recipient(bot_token=BOT, chat_id=1001, reason="blocked", at=at)
+            await watch.burials.settled(BOT, 1001)
+            with pytest.raises(StoreRejected):
+                await store.bury_recipient(bot_token=BOT, chat_id=2**63, reason="blocked", at=at)
+            await watch.burials.settled(BOT, 2**63)
         assert (notes.steps, notes.messages, notes.attempts) == ([step], [shown_in(1001)], [attempt])
 
 
