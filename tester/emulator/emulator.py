@@ -84,6 +84,7 @@ class Emulator:
         self._can_block = can_block
         self._seed_base = secrets.randbelow(_SEED_BASES) if seed_base is None else seed_base
         self._started_items = 0
+        self._suggested_items = 0
         self._around = Surroundings(
             watch=watch, store=store, clock=clock, log=log, closing_grace_seconds=closing_grace_seconds, player_of=player_of
         )
@@ -146,11 +147,12 @@ class Emulator:
     def suggest(self, pattern_key: str, enterprise_number: str, language: str = DEFAULT_LANGUAGE) -> Mapping[str, str]:
         """Values with which a pattern can be played, by the key of a role; nobody is in them who plays in another run now.
 
-        Raises: `OrderRefused`.
+        Outside numbers are others each time: two pages that are open at once do not play the same customer. Raises: `OrderRefused`.
         """
         wording = wording_of(language)
         config, pattern = self._enterprise(enterprise_number, wording), self._pattern(pattern_key, wording)
-        return suggestion(pattern, config, seed=self._seed_base + self._started_items, busy=self._busy(enterprise_number))
+        self._suggested_items += 1
+        return suggestion(pattern, config, seed=self._seed_base + self._suggested_items, busy=self._busy(enterprise_number))
 
     def _busy(self, enterprise_number: str) -> frozenset[str]:
         orders = [run.order for run in self._runs.values() if not run.state.is_over]

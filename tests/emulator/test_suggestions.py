@@ -8,7 +8,7 @@ from trio.testing import MockClock
 from gateway.ports import EnterpriseConfig, ManagerConfig
 from tester.emulator.casting import people_of, suggestion
 from tester.emulator.orders import Judgement, Pace
-from tester.patterns import PATTERNS
+from tester.patterns import PATTERNS, roles
 from tester.patterns.pattern import RoleKind
 from tester.virtual import JUNE
 from tests.emulator.stage import FAMILY, open_stage, told
@@ -51,6 +51,14 @@ def test_nobody_is_proposed_who_is_in_another_call(key: str) -> None:
     second = suggestion(pattern, HOUSE, seed=1, busy=people_of(pattern, first))
     assert not people_of(pattern, first) & people_of(pattern, second)
     assert [role.key for role in pattern.roles if not role.is_optional and not second.get(role.key)] == []
+
+
+async def test_whoever_asks_next_is_proposed_another_customer_before_anything_is_sent(autojump_clock: MockClock) -> None:
+    async with open_stage() as stage:
+        proposed = [dict(stage.order("2-30").values) for _ in range(100)]
+        outside = [values[roles.PHONE.key] for values in proposed]
+        assert len(set(outside)) == len(outside)
+        assert len({tuple(managers_of(values, "2-30")) for values in proposed}) == 1
 
 
 def test_a_manager_who_talks_on_the_mobile_is_not_proposed_at_the_desk() -> None:
