@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import tester.emulator
-from tester.emulator.orders import EventTrouble, Judgement, RunState, TelegramTrouble
+from tester.emulator.orders import LEFT_PAUSED, EventTrouble, Judgement, RunState, TelegramTrouble
 from tester.host import ActKind
 
 PAGE = Path(tester.emulator.__file__).parent / "page"
@@ -27,6 +27,7 @@ def test_everything_that_the_server_names_has_a_word(file: str) -> None:
         *(f"telegram-{trouble}" for trouble in TelegramTrouble),
         *(f"state-{state}" for state in RunState),
         *(f"verdict-{judgement}" for judgement in Judgement),
+        f"verdict-{RunState.STOPPED}-{LEFT_PAUSED}",
     ]
     assert [name for name in named if name not in words] == []
 

@@ -11,11 +11,13 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.errors import StoreRejected, StoreUnavailable
+from tester.emulator.client import StreamEvent
 from tester.emulator.emulator import ACTIVE_RUNS, TooManyRuns
 from tester.emulator.event_log import EventLog
-from tester.emulator.orders import Faults, Judgement, Pace, RunState, TelegramTrouble, Verdict
+from tester.emulator.orders import LEFT_PAUSED, Faults, Judgement, Pace, RunState, TelegramTrouble, Verdict
 from tester.emulator.pacer import LONGEST_PAUSE_SECONDS
 from tester.emulator.revival import LAST_CHANCE_SECONDS, Burials
+from tester.emulator.telling import WORDS, Teller
 from tester.virtual import BOT, JUNE, NOON, Claims
 from tests.emulator.stage import FAMILY, Stage, of_kind, open_stage, told
 
@@ -51,7 +53,7 @@ async def test_a_run_that_is_left_paused_ends_with_its_reason_and_its_faults_go(
         assert await subscribed(stage) == {1002}
         await trio.sleep(20)
         events = await told(run)
-        assert events[-1].data == {"state": "stopped", "reason": "left_paused"}
+        assert events[-1].data == {"state": "stopped", "reason": LEFT_PAUSED}
         assert of_kind(events, "verdict") == []
         assert f"RUN {run.id}: stopped: nobody pressed a button for 15 min" in text.getvalue()
         assert {one.state for one in stage.emulator.runs} == {RunState.STOPPED}
@@ -59,6 +61,16 @@ async def test_a_run_that_is_left_paused_ends_with_its_reason_and_its_faults_go(
         assert await subscribed(stage) == {1001, 1002}
         stage.house.tell(JUNE.number)
         assert (await stage.play()).state is RunState.DONE
+
+
+@pytest.mark.parametrize(
+    ("data", "why"), [({}, ""), ({"reason": LEFT_PAUSED}, ": it was paused and nobody pressed a button for a quarter of an hour")]
+)
+def test_the_terminal_says_why_a_run_was_stopped(data: dict[str, str], why: str) -> None:
+    lines: list[str] = []
+    teller = Teller(lines.append, WORDS["en"], total=3)
+    assert teller.hear(StreamEvent(seq=1, kind="state", data={"state": "stopped", **data}))
+    assert lines == ["the run was stopped" + why]
 
 
 async def test_whoever_goes_on_pressing_has_as_long_as_he_likes(autojump_clock: MockClock) -> None:

@@ -201,12 +201,12 @@ class Page {
   }
 
   #tellVerdict() {
-    const { verdict, state, isOver } = this.run;
+    const { verdict, state, reason, isOver } = this.run;
     if (verdict === null && (!isOver || state === "done")) return;
     const told = JSON.stringify([this.run.id, verdict, state, language()]);
     if (this.told === told) return; // said once: the banner is read out when it changes
     this.told = told;
-    tellVerdict(this.banner, { verdict, state, finals: this.plan.finals, shown: this.run.order.target ? null : this.chat.shown() });
+    tellVerdict(this.banner, { verdict, state, reason, finals: this.plan.finals, shown: this.run.order.target ? null : this.chat.shown() });
   }
 
   async #command(name) {

@@ -69,6 +69,7 @@ export const ENGLISH = {
   "verdict-different": "Different",
   "verdict-unseen": "No chat to be seen",
   "verdict-stopped": "Stopped: there is no verdict",
+  "verdict-stopped-left_paused": "Stopped: it was paused and nobody pressed a button for a quarter of an hour",
   "verdict-failed": "The run failed",
   "verdict-ok-items": "The chats show what they must.",
   wanted: "Wanted",

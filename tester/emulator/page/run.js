@@ -17,6 +17,7 @@ export class Run {
     this.total = answer.total;
     this.gone = new Set();
     this.verdict = null;
+    this.reason = "";
     this.heard = heard;
     this.last = 0;
     this.source = null;
@@ -62,7 +63,10 @@ export class Run {
     if (seq && seq <= this.last) return;
     this.last = seq || this.last;
     const told = JSON.parse(event.data);
-    if (kind === "state") this.state = told.state;
+    if (kind === "state") {
+      this.state = told.state;
+      this.reason = told.reason ?? "";
+    }
     if (kind === "post" || kind === "lost") this.gone.add(told.index);
     if (kind === "verdict") this.verdict = told;
     this.heard[kind](told);

@@ -69,6 +69,7 @@ export const RUSSIAN = {
   "verdict-different": "Отличается",
   "verdict-unseen": "Чата не видно",
   "verdict-stopped": "Остановлено: вердикта нет",
+  "verdict-stopped-left_paused": "Остановлено: четверть часа на паузе, и никто не нажимал кнопок",
   "verdict-failed": "Прогон не удался",
   "verdict-ok-items": "В чатах то, что должно быть.",
   wanted: "Должно быть",

@@ -11,11 +11,13 @@ const column = (title, texts, attributes) =>
     texts.length ? make("ul", {}, ...texts.map((text) => make("li", {}, text))) : make("p", { class: "hint" }, word("shown-nothing")),
   );
 
-// Puts a verdict into its banner, which screen readers follow. `verdict` null: the run ended without one. `shown` null: nobody can look.
-export const tellVerdict = (banner, { verdict, state, finals, shown }) => {
+// Puts a verdict into its banner, which screen readers follow. `verdict` null: the run ended without one, for this `reason` if it was not a
+// button. `shown` null: nobody can look.
+export const tellVerdict = (banner, { verdict, state, reason, finals, shown }) => {
   if (verdict === null) {
     banner.dataset.judgement = state;
-    banner.replaceChildren(make("p", { class: "verdict-line" }, word(`verdict-${state}`)));
+    const key = `verdict-${state}-${reason}`;
+    banner.replaceChildren(make("p", { class: "verdict-line" }, word(hasWord(key) ? key : `verdict-${state}`)));
     return;
   }
   const { judgement, differences } = verdict;
