@@ -131,7 +131,8 @@ class Emulator:
         self._started_items += 1
         # The base tells the runs of two processes apart: a page may still ask for one that was before a restart.
         run_id = f"{self._seed_base:05x}-{self._started_items}"
-        run = Run(run_id, plan, config, target=target, surroundings=self._around, language=language)
+        blocked_by = self._blocking(config.number)
+        run = Run(run_id, plan, config, target=target, surroundings=self._around, language=language, blocked_by=blocked_by)
         self._runs[run_id] = run
         self._forget()
         self._nursery.start_soon(run.carry_out, name=repr(run))
@@ -155,9 +156,16 @@ class Emulator:
         return suggestion(pattern, config, seed=self._seed_base + self._suggested_items, busy=self._busy(enterprise_number))
 
     def _busy(self, enterprise_number: str) -> frozenset[str]:
-        orders = [run.order for run in self._runs.values() if not run.state.is_over]
-        played = [people_of(self._patterns[order.pattern], order.values) for order in orders if order.enterprise == enterprise_number]
-        return frozenset[str]().union(*played)
+        orders = [run.order for run in self._playing(enterprise_number)]
+        return frozenset[str]().union(*(people_of(self._patterns[order.pattern], order.values) for order in orders))
+
+    def _blocking(self, enterprise_number: str) -> str:
+        """The run that has a chat of this enterprise blocked now, or ""."""
+        playing = self._playing(enterprise_number)
+        return next((run.id for run in playing if run.order.faults.telegram is TelegramTrouble.BLOCKED), "")
+
+    def _playing(self, enterprise_number: str) -> Sequence[Run]:
+        return [run for run in self._runs.values() if not run.state.is_over and run.order.enterprise == enterprise_number]
 
     def _planned(self, order: Order, config: EnterpriseConfig, language: str) -> Plan:
         return make_plan(

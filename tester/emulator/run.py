@@ -85,11 +85,21 @@ class Surroundings:
 class Run:
     """A call that was ordered. `carry_out` is its task; the rest is for others and never waits.
 
+    `blocked_by`: the run that has a chat of this enterprise blocked while this one begins, "" for none.
+
     Going step by step is a pause from the beginning: each `step` lets one webhook go, `resume` the rest as it happened.
     """
 
     def __init__(
-        self, run_id: str, plan: Plan, config: EnterpriseConfig, *, target: Target, surroundings: Surroundings, language: str
+        self,
+        run_id: str,
+        plan: Plan,
+        config: EnterpriseConfig,
+        *,
+        target: Target,
+        surroundings: Surroundings,
+        language: str,
+        blocked_by: str = "",
     ) -> None:
         self.id = run_id
         self.plan = plan
@@ -97,6 +107,7 @@ class Run:
         self.verdict: Verdict | None = None
         self.state = RunState.RUNNING
         self._config = config
+        self._blocked_by = blocked_by
         self._target = target
         self._around = surroundings
         self._wording = wording_of(language)
@@ -247,7 +258,13 @@ class Run:
         return self._around.closing_grace_seconds + PATIENCE_SECONDS + trouble_seconds + (GROUP_SECONDS if has_group else 0.0)
 
     def _why_unseen(self) -> str:
-        return why_unseen(self._config, is_local=self._target.is_local, blocked=self._sight.blocked, language=self.language)
+        return why_unseen(
+            self._config,
+            is_local=self._target.is_local,
+            blocked=self._sight.blocked,
+            blocked_by=self._blocked_by,
+            language=self.language,
+        )
 
     def _differences(self) -> Sequence[str]:
         owed = [chat_id for chat_id in self._config.subscribers if chat_id not in self._sight.blocked]

@@ -23,15 +23,15 @@ def differences(chats: Chats, owed: Sequence[int], finals: Sequence[Final], *, c
     return tuple(found)
 
 
-def why_unseen(config: EnterpriseConfig, *, is_local: bool, blocked: Sequence[int], language: str) -> str:
-    """Why no chat can be looked at; "" when one can."""
+def why_unseen(config: EnterpriseConfig, *, is_local: bool, blocked: Sequence[int], blocked_by: str = "", language: str) -> str:
+    """Why no chat can be looked at; "" when one can. `blocked_by`: the run of the enterprise that had its chat blocked already, or ""."""
     wording = wording_of(language)
     if not is_local:
         return wording.unseen_remote
     if not config.bot_token:
         return wording.unseen_no_bot
     if not config.subscribers:
-        return wording.unseen_no_subscribers
+        return wording.unseen_blocked_elsewhere.format(run=blocked_by) if blocked_by else wording.unseen_no_subscribers
     return wording.unseen_all_blocked if all(chat_id in blocked for chat_id in config.subscribers) else ""
 
 

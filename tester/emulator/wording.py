@@ -48,6 +48,7 @@ class Wording:
     unseen_no_bot: str
     unseen_no_subscribers: str
     unseen_all_blocked: str
+    unseen_blocked_elsewhere: str
     # Events in one line.
     start: str
     dial_in: str
@@ -99,6 +100,7 @@ RUSSIAN = Wording(
     unseen_no_bot="у предприятия нет бота, сообщения никуда не идут",
     unseen_no_subscribers="у предприятия нет подписчиков, сообщения никуда не идут",
     unseen_all_blocked="единственный подписчик заблокировал бота, смотреть больше негде",
+    unseen_blocked_elsewhere="единственного подписчика сейчас «заблокировал» прогон {run}; когда он закончится, сыграйте ещё раз",
     start="{phone} звонит на линию {line}",
     dial_in="звонок от {phone}: звонит у {people}",
     dial_out="{people} набирает {phone}, линия {line}",
@@ -149,6 +151,7 @@ ENGLISH = Wording(
     unseen_no_bot="the enterprise has no bot, so messages go nowhere",
     unseen_no_subscribers="the enterprise has no subscribers, so messages go nowhere",
     unseen_all_blocked="the only subscriber has blocked the bot, there is no other chat to look at",
+    unseen_blocked_elsewhere="the only subscriber is “blocked” by run {run} just now; play again when that one is over",
     start="{phone} calls line {line}",
     dial_in="call from {phone}: rings at {people}",
     dial_out="{people} dials {phone}, line {line}",
