@@ -198,3 +198,22 @@ async def test_sigterm_ends_a_run_that_is_going_and_everything_else_cleanly(migr
             assert trio.current_time() - began < GONE_SECONDS
     assert "Traceback" not in gateway.log()
     assert "connections were cut" not in gateway.log()
+
+
+async def test_sigterm_in_the_middle_of_a_run_leaves_a_blocked_chat_subscribed(migrated_url: str, tmp_path: Path) -> None:
+    fake = FakeTelegram([JUNE.bot_token])
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with serve_fake_telegram(fake) as telegram_url, serving(migrated_url, tmp_path, telegram_url) as gateway:
+            run_id = await gateway.run(pace="1", faults={"telegram": "blocked"})
+            async with gateway.client.stream("GET", f"{gateway.api}/runs/{run_id}/stream") as stream:
+                async for line in stream.aiter_lines():
+                    if line == "event: telegram":
+                        gateway.process.send_signal(signal.SIGTERM)
+            began = trio.current_time()
+            assert await gateway.ended() == (0, "")
+            assert trio.current_time() - began < GONE_SECONDS / 2
+            log = gateway.log()
+        async with open_pool(migrated_url, max_size=1) as pool:
+            assert {one.chat_id for one in await PostgresStore(pool).recipients(JUNE.number)} == {1001, 1002}
+    assert "chat 1001 is dead" in log
+    assert "ERROR" not in log
