@@ -89,7 +89,7 @@ class Stage:
     life: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     ended: trio.Event = attrs.field(factory=trio.Event)
 
-    async def live(self, *, task_status: trio.TaskStatus[None]) -> None:
+    async def live(self, *, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC114, ASYNC128  (the emulator says that it has started)
         """The emulator, until `end`."""
         with self.life:
             await self.emulator.run_all(task_status=task_status)
