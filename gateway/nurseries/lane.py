@@ -133,14 +133,15 @@ class Lane:
             if events or self._to_release:
                 await self._understand(events)
                 self._in_hand = ()
-            elif self._seconds_to_deadline() <= 0:
+            elif (seconds := self._seconds_to_deadline()) <= 0:
                 await self._advance()
             elif self._recorded:
                 await self._show_recordings()
             elif self._closing and not self._behind:
                 return
             else:
-                with trio.move_on_after(self._seconds_to_deadline()):
+                # Asked once: a deadline that passes between two looks at the clock would be a negative time to wait.
+                with trio.move_on_after(seconds):
                     await self._wake.wait()
 
     # ------------------------------------------------------------------ what there is to do

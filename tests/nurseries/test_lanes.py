@@ -1,6 +1,6 @@
 """Lanes: order, trouble with the store, events that nobody can understand, and more of them than memory should hold."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import attrs
 import pytest
@@ -10,9 +10,10 @@ from trio.testing import MockClock
 from gateway.cards.board import Board, Changes
 from gateway.errors import StoreRejected, StoreUnavailable
 from gateway.nurseries import lane as lane_module
+from gateway.nurseries.clock import TrioClock
 from gateway.ports import Step, StoredEvent
 from tester.memory import MemoryStore
-from tester.virtual import JUNE, Claims, House
+from tester.virtual import JUNE, NOON, Claims, House
 
 MISSED = "❌ Не отвечен: +375 (29) 000-12-34 → Петрова А. И. (151)"
 ANSWERED = "✅ Завершен: +375 (29) 000-12-34 ↔ Петрова А. И. (151), 01:05"
@@ -191,3 +192,32 @@ async def test_one_call_that_cannot_be_replayed_does_not_take_the_others_along(
     await house.hang_up("1.1", status="0")
     await trio.sleep(5)
     assert MISSED in house.texts()
+
+
+class TickingClock(TrioClock):
+    """Time goes on between two looks at the clock, as it does: a millisecond with each."""
+
+    looks = 0
+
+    def __call__(self) -> datetime:
+        self.looks += 1
+        return super().__call__() + timedelta(milliseconds=self.looks)
+
+
+@pytest.mark.parametrize("phase_milliseconds", [0.0, 0.5, 1.0, 1.5, 2.0])
+async def test_a_deadline_that_passes_between_two_looks_at_the_clock_ends_nothing(
+    house: House, autojump_clock: MockClock, phase_milliseconds: float
+) -> None:
+    house.clock = TickingClock(NOON)
+    process = await house.start()
+    await house.ring()
+    await house.post("bridge", "1.1", Channel="SIP/0001363-1", CallerIDNum="375290001234", BridgeUniqueid="b")
+    await house.post("bridge", "1.2", Channel="SIP/151-1", CallerIDNum="151", BridgeUniqueid="b")
+    await house.post("bridge_leave", "1.1", Channel="SIP/0001363-1", CallerIDNum="375290001234", BridgeUniqueid="b")
+    almost = trio.current_time() + house.timing.closing_grace_seconds - 0.1
+    # The lane looks at the time again and again around the moment when the call ends because nobody is left in it.
+    for wake in range(80):
+        await trio.sleep_until(almost + phase_milliseconds / 1000 + wake * 0.00025)
+        process.running.lanes.look_everywhere()
+    await trio.sleep(5)
+    assert [text.partition(":")[0] for text in house.texts()] == ["✅ Завершен"]
