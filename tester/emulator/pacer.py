@@ -61,7 +61,9 @@ class Pacer:
         await trio.lowlevel.checkpoint()
         while not self._is_due(seconds):
             touched, is_paused = self._touched, self._is_paused
-            with trio.move_on_after(LONGEST_PAUSE_SECONDS if is_paused else (seconds - self.now_seconds()) / self._speed):
+            # Time went on since the last look at it: what is left may be nothing.
+            left_seconds = max(seconds - self.now_seconds(), 0.0) / self._speed
+            with trio.move_on_after(LONGEST_PAUSE_SECONDS if is_paused else left_seconds):
                 await touched.wait()
             if is_paused and not touched.is_set():
                 raise LeftPaused
