@@ -24,8 +24,9 @@ from gateway.logs import Trace
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
 from gateway.nurseries.clock import wall_clock
+from gateway.nurseries.doors import FRONT_DOOR, Addresses, Door, Doors
 from gateway.nurseries.listener import Notice
-from gateway.nurseries.service import FRONT_DOOR, Addresses, Door, Doors, Outside, Running, Service
+from gateway.nurseries.service import Outside, Running, Service
 from gateway.ports import Store
 from gateway.settings import EMBEDDED, BotUpdates, Settings
 from gateway.web.health import Health
@@ -83,7 +84,7 @@ class Companion(Protocol):
         ...
 
     def doors(self, *, store: PostgresStore, directory: Directory, addresses: Callable[[], Addresses]) -> Mapping[str, Door]:
-        """Its doors, by a name of their own; `gateway.nurseries.service.Doors.beside`. `addresses`: of all doors that are open by then."""
+        """Its doors, by a name of their own; `gateway.nurseries.doors.Doors.beside`. `addresses`: of all doors that are open by then."""
         ...
 
 

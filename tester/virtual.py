@@ -19,10 +19,11 @@ from gateway.crm.registry import Crms
 from gateway.metrics import Metrics
 from gateway.nurseries.bots import Bot, Bots, careful_limits
 from gateway.nurseries.clock import TrioClock
+from gateway.nurseries.doors import Doors
 from gateway.nurseries.journal import Ticket
 from gateway.nurseries.listener import Notice, Notices
 from gateway.nurseries.patience import Patience
-from gateway.nurseries.service import Doors, Outside, Running, Service
+from gateway.nurseries.service import Outside, Running, Service
 from gateway.ports import EnterpriseConfig, IncomingEvent, LineConfig, ManagerConfig, Store
 from gateway.settings import BotUpdates
 from telegram_client.api import BotApi

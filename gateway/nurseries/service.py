@@ -14,9 +14,8 @@ A worker that breaks takes the process down with its reason; a bad event or a ba
 import logging
 import random
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import tzinfo
-from functools import partial
 
 import attrs
 import trio
@@ -31,6 +30,7 @@ from gateway.nurseries.bots import Bots
 from gateway.nurseries.clock import Clock
 from gateway.nurseries.conversation import Conversation
 from gateway.nurseries.delivery import Delivery
+from gateway.nurseries.doors import Addresses, Doors, open_doors
 from gateway.nurseries.enrichment import Enrichment
 from gateway.nurseries.event import Events
 from gateway.nurseries.janitor import keep_house
@@ -57,27 +57,6 @@ log = logging.getLogger(__name__)
 LAST_WORDS_SECONDS = 2.0
 GAUGE_SECONDS = 5.0
 MIGRATIONS_SECONDS = 1.0
-
-
-# A listener: serves until `shutdown_trigger` returns, is started with the addresses really bound. As `gateway.web.listeners.serve_app`.
-Door = Callable[..., Awaitable[None]]
-# The addresses really bound, by the name of the door.
-Addresses = Mapping[str, Sequence[str]]
-# The name of the door where events come in.
-FRONT_DOOR = "public"
-
-
-@attrs.frozen(kw_only=True)
-class Doors:
-    """The listeners by name. `front` opens last and closes first; `inside` (health, figures) is there all the time.
-
-    `beside`: doors of those who post to the front themselves. They open just before it: where one cannot, the process ends before a host
-    was told 200. They close with it, so that nobody in this process still posts when nothing is accepted any more.
-    """
-
-    front: Mapping[str, Door]
-    inside: Mapping[str, Door]
-    beside: Mapping[str, Door] = attrs.field(factory=dict[str, Door])
 
 
 @attrs.frozen(kw_only=True)
@@ -164,13 +143,13 @@ class Service:
                     running = self._compose(events, laning)
                     await workers.start(running.lookups.run)
                     doors = outside.doors_of(running)
-                    await _open(doors.inside, running.addresses, workers, trio.sleep_forever)
+                    await open_doors(doors.inside, running.addresses, workers, trio.sleep_forever)
                     await self._start(running, workers)
                     async with trio.open_nursery() as writing:
                         await writing.start(running.journal.run)
                         async with trio.open_nursery() as front:
-                            await _open(doors.beside, running.addresses, front, self._stop.wait)
-                            await _open(doors.front, running.addresses, front, self._stop.wait)
+                            await open_doors(doors.beside, running.addresses, front, self._stop.wait)
+                            await open_doors(doors.front, running.addresses, front, self._stop.wait)
                             running.listening = True
                             task_status.started(running.addresses)
                             await self._stop.wait()
@@ -318,13 +297,6 @@ class Service:
             self._outside.metrics.pushes_waiting(running.outbox.waiting_pushes)
             self._outside.measure()
             await trio.sleep(GAUGE_SECONDS)
-
-
-async def _open(
-    doors: Mapping[str, Door], addresses: dict[str, Sequence[str]], nursery: trio.Nursery, stop: Callable[[], Awaitable[object]]
-) -> None:
-    for name, door in doors.items():
-        addresses[name] = await nursery.start(partial(door, shutdown_trigger=stop))
 
 
 def _config_of(directory: Directory, number: str) -> EnterpriseConfig | None:

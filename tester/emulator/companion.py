@@ -15,7 +15,7 @@ import trio
 from cache.directory import Directory
 from gateway.loopback import is_loopback_host
 from gateway.nurseries.clock import wall_clock
-from gateway.nurseries.service import FRONT_DOOR, Addresses, Door
+from gateway.nurseries.doors import FRONT_DOOR, Addresses, Door
 from gateway.ports import EnterpriseConfig
 from gateway.settings import Settings
 from gateway.web.listeners import BindError

@@ -9,7 +9,8 @@ import trio
 import trio.lowlevel
 from trio.testing import MockClock
 
-from gateway.nurseries.service import LAST_WORDS_SECONDS, Door, Doors, Running, run_until_signalled
+from gateway.nurseries.doors import Door, Doors
+from gateway.nurseries.service import LAST_WORDS_SECONDS, Running, run_until_signalled
 from gateway.ports import Step, StoredEvent
 from tester.fakes.telegram import FaultKind
 from tester.memory import MemoryStore
