@@ -36,6 +36,10 @@ class EventFault:
     trouble: EventTrouble
     seconds: float = 0.0
 
+    def __str__(self) -> str:
+        """As `gateway emulate --fault` takes it, where events count from 1."""
+        return f"{self.trouble}:{self.index + 1}" + (f":{self.seconds:g}" if self.trouble is EventTrouble.DELAY else "")
+
 
 class TelegramTrouble(StrEnum):
     """What Telegram answers while the call is played: it is asked too often, it is broken, the subscriber has blocked the bot."""
@@ -55,6 +59,11 @@ class Faults:
 
     def __bool__(self) -> bool:
         return bool(self.events) or self.telegram is not None or self.crm_hangs
+
+    def __str__(self) -> str:
+        """As `gateway emulate --fault` takes them, where events count from 1; "" for none."""
+        telegram = [f"telegram:{self.telegram}"] if self.telegram is not None else []
+        return " ".join([*map(str, self.events), *telegram, *(["crm"] if self.crm_hangs else [])])
 
 
 LOCAL = ""
