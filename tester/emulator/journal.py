@@ -1,6 +1,6 @@
 """What happened in a run, for any number of readers: from the beginning, from where they stopped, and on as it happens."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -44,9 +44,9 @@ class Journal:
         self._is_closed = True
         self._wake()
 
-    def events(self, after: int = 0) -> "Reading":
-        """A reader of its own: what has happened after event number `after`, then what happens, until the end."""
-        return Reading(self, after)
+    def events(self, after: int = 0, retell: Callable[[RunEvent], RunEvent] = lambda event: event) -> "Reading":
+        """A reader of its own: what has happened after event number `after`, then what happens, until the end. `retell`: in other words."""
+        return Reading(self, after, retell)
 
     async def next_event(self, after: int) -> RunEvent | None:
         """The event that follows number `after`; None after the end."""
@@ -68,6 +68,7 @@ class Reading:
 
     _journal: Journal
     _after: int
+    _retell: Callable[[RunEvent], RunEvent]
 
     def __aiter__(self) -> "Reading":
         return self
@@ -77,4 +78,4 @@ class Reading:
         if event is None:
             raise StopAsyncIteration
         self._after = event.seq
-        return event
+        return self._retell(event)

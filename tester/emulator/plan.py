@@ -37,13 +37,16 @@ class OrderRefused(GatewayError):
 
 @attrs.frozen(kw_only=True)
 class PlannedEvent:
-    """The webhook number `index` of the script. `trouble`: what befalls it (`EventTrouble`), "" for nothing. `summary`: for people."""
+    """The webhook number `index` of the script. `trouble`: what befalls it (`EventTrouble`), "" for nothing."""
 
     index: int
     posted: Posted
     unique_id: str
-    summary: str
     trouble: str = ""
+
+    def summary(self, language: str) -> str:
+        """What the host says with it, in one line."""
+        return summary(self.posted, language)
 
 
 @attrs.frozen
@@ -105,7 +108,7 @@ def make_plan(order: Order, config: EnterpriseConfig, pattern: Pattern, *, now: 
     sendings = spoiled(script.posted, order.faults.events)
     return Plan(
         order=order,
-        events=_events(script.posted, order.faults.events, language),
+        events=_events(script.posted, order.faults.events),
         sendings=sendings,
         acts=script.acts,
         people=_people(script.acts, pattern, config, cast),
@@ -122,14 +125,13 @@ def _script(order: Order, config: EnterpriseConfig, pattern: Pattern, cast: Cast
     return pattern.script(host, cast)
 
 
-def _events(posted: Sequence[Posted], faults: Sequence[EventFault], language: str) -> tuple[PlannedEvent, ...]:
+def _events(posted: Sequence[Posted], faults: Sequence[EventFault]) -> tuple[PlannedEvent, ...]:
     troubles = {fault.index: fault.trouble.value for fault in faults}
     return tuple(
         PlannedEvent(
             index=index,
             posted=one,
             unique_id=str(one.body.get("UniqueId", "")),
-            summary=summary(one, language),
             trouble=troubles.get(index, ""),
         )
         for index, one in enumerate(posted)

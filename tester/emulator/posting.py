@@ -19,7 +19,7 @@ from tester.player import Delivery, Player
 
 @attrs.define(eq=False, kw_only=True)
 class Posting:
-    """What a run sends. `gone`: the webhooks that have left, or were lost. `refused`: a line for each that was not accepted."""
+    """What a run sends. `gone`: the webhooks that have left, or were lost."""
 
     run_id: str
     player: Player
@@ -28,9 +28,13 @@ class Posting:
     journal: Journal
     log: EventLog
     clock: Clock
-    wording: Wording
     gone: set[int] = attrs.field(factory=set[int], init=False)
-    refused: list[str] = attrs.field(factory=list[str], init=False)
+    # Number, kind and error of each webhook that was not accepted.
+    _refused: list[tuple[int, str, str]] = attrs.field(factory=list[tuple[int, str, str]], init=False)
+
+    def refusals(self, wording: Wording) -> Sequence[str]:
+        """A line for each webhook that was not accepted."""
+        return [wording.not_accepted.format(number=number, kind=kind, error=error) for number, kind, error in self._refused]
 
     async def post_all(self, sendings: Sequence[Sending]) -> None:
         """Raises: `tester.emulator.pacer.LeftPaused`. Cancelled: a webhook that is under way is written down as such."""
@@ -70,7 +74,7 @@ class Posting:
         if delivery.event_id is not None:
             self.sight.own(delivery.event_id)
         if delivery.error:
-            self.refused.append(self.wording.not_accepted.format(number=sending.index + 1, kind=posted.kind, error=delivery.error))
+            self._refused.append((sending.index + 1, posted.kind, delivery.error))
         self.journal.publish(
             "answer",
             {

@@ -5,8 +5,10 @@ subscription, and the run is not over before that is done.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
 
 import attrs
 import trio
@@ -26,7 +28,7 @@ from tester.emulator.revival import Revival
 from tester.emulator.sight import Sight
 from tester.emulator.verdict import differences, verdict, why_unseen
 from tester.emulator.watch import Watch
-from tester.emulator.wording import wording_of
+from tester.emulator.wording import LANGUAGES, wording_of
 from tester.player import Player
 
 __all__ = ["Run", "RunEvent", "RunIsOver", "Surroundings", "Target"]
@@ -104,13 +106,12 @@ class Run:
         self.id = run_id
         self.plan = plan
         self.language = language
-        self.verdict: Verdict | None = None
+        self._verdicts: Mapping[str, Verdict] = {}
         self.state = RunState.RUNNING
         self._config = config
         self._blocked_by = blocked_by
         self._target = target
         self._around = surroundings
-        self._wording = wording_of(language)
         self._journal = Journal(most_items=_EVENTS_OF_A_RUN + _EVENTS_OF_A_WEBHOOK * len(plan.events))
         self._sight = Sight(final=final_mode_of(config), journal=self._journal, clock=surroundings.clock)
         self._pacer = Pacer(plan.speed, is_paused=plan.order.pace is Pace.STEP)
@@ -122,7 +123,6 @@ class Run:
             journal=self._journal,
             log=surroundings.log,
             clock=surroundings.clock,
-            wording=self._wording,
         )
         self._is_left = False
         self._scope = trio.CancelScope()
@@ -141,41 +141,59 @@ class Run:
         """How many webhooks of the script have left, or were lost."""
         return len(self._posting.gone)
 
-    def events(self, after: int = 0) -> Reading:
-        """What happened after event number `after`, and what happens; ends after the last event of a run that is over."""
-        return self._journal.events(after)
+    @property
+    def verdict(self) -> Verdict | None:
+        """How it ended, in the language of whoever ordered it; None while it has not, and without a verdict."""
+        return self.verdict_in(self.language)
 
-    # ------------------------------------------------------------------ buttons
+    def verdict_in(self, language: str) -> Verdict | None:
+        """The same in another language."""
+        return self._verdicts.get(language)
 
-    def pause(self) -> None:
+    def events(self, after: int = 0, language: str = "") -> Reading:
+        """What happened after event number `after`, and what happens; ends after the last event of a run that is over.
+
+        `language`: of what is said to people in it, "" for that of whoever ordered the run.
+        """
+        return self._journal.events(after, partial(self._retold, language=language or self.language))
+
+    def _retold(self, event: RunEvent, *, language: str) -> RunEvent:
+        judged = self.verdict_in(language) if event.kind == "verdict" else None
+        return event if judged is None else attrs.evolve(event, data=_verdict_data(judged))
+
+    # ------------------------------------------------------------------ buttons; `language`: of the error, "" for that of the run
+
+    def pause(self, language: str = "") -> None:
         """Let the script's time stand still. A webhook that is under way is answered. Raises: `RunIsOver`."""
-        self._must_be_posting()
+        self._must_be_posting(language)
         self._pacer.pause()
         self._enter(RunState.PAUSED)
 
-    def resume(self) -> None:
+    def resume(self, language: str = "") -> None:
         """Let it go on. Raises: `RunIsOver`."""
-        self._must_be_posting()
+        self._must_be_posting(language)
         self._pacer.resume()
         self._enter(RunState.RUNNING)
 
-    def step(self) -> None:
+    def step(self, language: str = "") -> None:
         """Let the next webhook go now. Raises: `RunIsOver`."""
-        self._must_be_posting()
+        self._must_be_posting(language)
         self._pacer.step()
 
-    def stop(self) -> None:
+    def stop(self, language: str = "") -> None:
         """End it at once; what was posted stays posted. Raises: `RunIsOver`."""
-        if self.state.is_over:
-            raise RunIsOver(self._wording.run_is_over)
+        self._must_be_going(language)
         self._end(RunState.STOPPED)
         self._scope.cancel()
 
-    def _must_be_posting(self) -> None:
+    def _must_be_going(self, language: str) -> None:
         if self.state.is_over:
-            raise RunIsOver(self._wording.run_is_over)
+            raise RunIsOver(wording_of(language or self.language).run_is_over)
+
+    def _must_be_posting(self, language: str) -> None:
+        self._must_be_going(language)
         if self.state is RunState.JUDGING:
-            raise RunIsOver(self._wording.everything_posted)
+            raise RunIsOver(wording_of(language or self.language).everything_posted)
 
     # ------------------------------------------------------------------ the task
 
@@ -202,8 +220,8 @@ class Run:
                 self._end(RunState.STOPPED)
                 self._around.log.ended(self.id, self._outcome())
 
-    async def _play(self) -> Verdict | None:
-        """From the first webhook to the verdict. None: the run has said why there is none, or was stopped."""
+    async def _play(self) -> Mapping[str, Verdict] | None:
+        """From the first webhook to the verdict, by language. None: the run has said why there is none, or was stopped."""
         try:
             self._around.log.started(self.id, self._title())
             with self._scope, self._following():
@@ -236,20 +254,24 @@ class Run:
 
     # ------------------------------------------------------------------ judging
 
-    async def _judge(self) -> Verdict:
-        """Wait until the chats are as they must be and stay so for a while, or for as long as it may take."""
+    async def _judge(self) -> Mapping[str, Verdict]:
+        """Wait until the chats are as they must be and stay so for a while, or for as long as it may take. The verdict by language."""
         self._enter(RunState.JUDGING)
         with trio.move_on_after(self._patience_seconds()):
-            while not self._why_unseen():
+            while not self._why_unseen(self.language):
                 changed = self._sight.changed
-                if self._differences():
+                if self._differences(self.language):
                     await changed.wait()
                     continue
                 with trio.move_on_after(SETTLE_SECONDS) as settling:
                     await changed.wait()
                 if settling.cancelled_caught:
                     break
-        return verdict(refused=self._posting.refused, unseen=self._why_unseen(), differences=self._differences())
+        return {language: self._judged(language) for language in {*LANGUAGES, self.language}}
+
+    def _judged(self, language: str) -> Verdict:
+        refused = self._posting.refusals(wording_of(language))
+        return verdict(refused=refused, unseen=self._why_unseen(language), differences=self._differences(language))
 
     def _patience_seconds(self) -> float:
         # Bot API, Chat: the ids of groups are negative.
@@ -257,18 +279,18 @@ class Run:
         trouble_seconds = _TROUBLE_SECONDS[self.order.faults.telegram]
         return self._around.closing_grace_seconds + PATIENCE_SECONDS + trouble_seconds + (GROUP_SECONDS if has_group else 0.0)
 
-    def _why_unseen(self) -> str:
+    def _why_unseen(self, language: str) -> str:
         return why_unseen(
             self._config,
             is_local=self._target.is_local,
             blocked=self._sight.blocked,
             blocked_by=self._blocked_by,
-            language=self.language,
+            language=language,
         )
 
-    def _differences(self) -> Sequence[str]:
+    def _differences(self, language: str) -> Sequence[str]:
         owed = [chat_id for chat_id in self._config.subscribers if chat_id not in self._sight.blocked]
-        return differences(self._sight.chats, owed, self.plan.finals, chat_language=self.plan.language, language=self.language)
+        return differences(self._sight.chats, owed, self.plan.finals, chat_language=self.plan.language, language=language)
 
     # ------------------------------------------------------------------ the end
 
@@ -278,11 +300,10 @@ class Run:
             told = {"state": state.value} | ({"reason": LEFT_PAUSED} if self._is_left else {})
             self._journal.publish("state", told, is_last_word=state.is_over)
 
-    def _close(self, judged: Verdict) -> None:
+    def _close(self, judged: Mapping[str, Verdict]) -> None:
         if not self.state.is_over:
-            self.verdict = judged
-            told = {"judgement": judged.judgement.value, "differences": list(judged.differences)}
-            self._journal.publish("verdict", told, is_last_word=True)
+            self._verdicts = judged
+            self._journal.publish("verdict", _verdict_data(judged[self.language]), is_last_word=True)
             self._end(RunState.DONE)
 
     def _end(self, state: RunState) -> None:
@@ -293,11 +314,17 @@ class Run:
 
     def _title(self) -> str:
         order = self.order
-        return f"pattern {order.pattern} of enterprise {order.enterprise} to {self._target.url}, pace {order.pace}, {order.faults!r}"
+        faults = f", faults {order.faults}" if order.faults else ""
+        return f"pattern {order.pattern} of enterprise {order.enterprise} to {self._target.url}, pace {order.pace}{faults}"
 
     def _outcome(self) -> str:
-        if self.verdict is None:
+        judged = self.verdict
+        if judged is None:
             return f"{self.state}: {LeftPaused()}" if self._is_left else self.state.value
-        if self.verdict.judgement is Judgement.EXPECTED:
-            return f"{self.state}, {self.verdict.judgement}"
-        return f"{self.state}, {self.verdict.judgement}: {'; '.join(self.verdict.differences)}"
+        if judged.judgement is Judgement.EXPECTED:
+            return f"{self.state}, {judged.judgement}"
+        return f"{self.state}, {judged.judgement}: {'; '.join(judged.differences)}"
+
+
+def _verdict_data(judged: Verdict) -> Mapping[str, Any]:
+    return {"judgement": judged.judgement.value, "differences": list(judged.differences)}

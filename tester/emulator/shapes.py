@@ -97,8 +97,8 @@ def _role_shape(role: Role, language: str) -> dict[str, Any]:
     }
 
 
-def plan_shape(plan: Plan) -> dict[str, Any]:
-    """What will be posted, who does what, and what the chat will show."""
+def plan_shape(plan: Plan, language: str) -> dict[str, Any]:
+    """What will be posted, who does what, and what the chat will show. `language`: of what is said of it; the chat has its own."""
     return {
         "events": [
             {
@@ -106,7 +106,7 @@ def plan_shape(plan: Plan) -> dict[str, Any]:
                 "at_seconds": event.posted.at_seconds,
                 "kind": event.posted.kind,
                 "unique_id": event.unique_id,
-                "summary": event.summary,
+                "summary": event.summary(language),
                 "body": masked_body(event.posted.body),
                 "trouble": event.trouble,
             }
@@ -122,22 +122,23 @@ def plan_shape(plan: Plan) -> dict[str, Any]:
     }
 
 
-def run_shape(run: Run) -> dict[str, Any]:
-    """A run with its plan."""
+def run_shape(run: Run, language: str) -> dict[str, Any]:
+    """A run with its plan, told in one language."""
+    verdict = run.verdict_in(language)
     return {
         "id": run.id,
         "order": order_shape(run.order),
         "state": run.state.value,
         "posted": run.posted_items,
         "total": len(run.plan.events),
-        "verdict": None if run.verdict is None else verdict_shape(run.verdict),
-        **plan_shape(run.plan),
+        "verdict": None if verdict is None else verdict_shape(verdict),
+        **plan_shape(run.plan, language),
     }
 
 
-def runs_shape(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def runs_shape(runs: Sequence[Run], language: str) -> list[dict[str, Any]]:
     """All of them."""
-    return [run_shape(run) for run in runs]
+    return [run_shape(run, language) for run in runs]
 
 
 def verdict_shape(verdict: Verdict) -> dict[str, Any]:

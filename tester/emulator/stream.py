@@ -7,12 +7,14 @@ import json
 import re
 from collections.abc import AsyncIterable, Callable, Mapping
 from typing import Any, Final, Protocol, cast
+from urllib.parse import parse_qs
 
 import attrs
 import trio
 
 from gateway.web.asgi import App, Receive, Scope, Send, answer, body_or_answer
 from gateway.web.problems import RETRY_AFTER_SECONDS, Answer, error_body
+from tester.emulator.wording import DEFAULT_LANGUAGE, LANGUAGES
 
 MAX_STREAMS: Final = 32
 """At once. Each is a connection, a task and about 100 KB in the kernel where its client does not read."""
@@ -62,11 +64,11 @@ def event_bytes(told: Told) -> bytes:
 class Streams:
     """Answers `GET /api/runs/{id}/stream`, and hands everything else on to `rest`.
 
-    `find` gives the run of an id, None when there is none.
+    `find` gives the run of an id told in a language, or, when there is none, a line that says so in it.
     """
 
     _rest: App
-    _find: Callable[[str], Followed | None]
+    _find: Callable[[str, str], Followed | str]
     _open: int = 0
     _is_finishing: bool = False
     _closing: trio.Event = attrs.field(factory=trio.Event)
@@ -97,10 +99,11 @@ class Streams:
             return
         if not isinstance(await body_or_answer(scope, receive, send), bytes):
             return
-        problem, run, after = self._examine(scope, found[1])
-        if problem is not None or run is None:
-            await answer(send, problem or _answer(404, "there is no such run"))
+        examined = self._examine(scope, found[1])
+        if isinstance(examined, Answer):
+            await answer(send, examined)
             return
+        run, after = examined
         self._open += 1
         try:
             await self._stream(run, after, receive, send)
@@ -109,21 +112,24 @@ class Streams:
             if not self._open:
                 self._all_ended.set()
 
-    def _examine(self, scope: Scope, run_id: str) -> tuple[Answer | None, Followed | None, int]:
+    def _examine(self, scope: Scope, run_id: str) -> Answer | tuple[Followed, int]:
         """What is wrong with a request; else the run and after which of its events the client wants to go on."""
         if scope["method"] != "GET":
-            return _answer(405, "Method Not Allowed", (b"allow", b"GET")), None, 0
-        run = self._find(run_id)
-        if run is None:
-            return _answer(404, "there is no such run"), None, 0
+            return _answer(405, "Method Not Allowed", (b"allow", b"GET"))
+        language = _language(scope)
+        if language not in LANGUAGES:
+            return _answer(422, f"lang: must be one of {', '.join(LANGUAGES)}")
+        run = self._find(run_id, language)
+        if isinstance(run, str):
+            return _answer(404, run)
         after = _last_event_id(scope)
         if after is None:
-            return _answer(422, "Last-Event-ID: must be the id of an event of this stream"), None, 0
+            return _answer(422, "Last-Event-ID: must be the id of an event of this stream")
         if self._is_finishing:
-            return _answer(503, "the gateway is stopping", _RETRY_AFTER), None, 0
+            return _answer(503, "the gateway is stopping", _RETRY_AFTER)
         if self._open >= MAX_STREAMS:
-            return _answer(503, f"there are {MAX_STREAMS} streams already, close one", _RETRY_AFTER), None, 0
-        return None, run, after
+            return _answer(503, f"there are {MAX_STREAMS} streams already, close one", _RETRY_AFTER)
+        return run, after
 
     async def _stream(self, run: Followed, after: int, receive: Receive, send: Send) -> None:
         """All events of a run to one client. Ends with the run, with the client, or with `finish`; cancelled, the answer stays open."""
@@ -176,6 +182,12 @@ async def _tell(hear: trio.MemoryReceiveChannel[Told], send: Send) -> None:
 
 def _chunk(body: bytes) -> dict[str, Any]:
     return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+def _language(scope: Scope) -> str:
+    """What the query says, as for the rest of the API."""
+    query = parse_qs(cast(bytes, scope["query_string"]).decode("latin-1"), keep_blank_values=True)
+    return query.get("lang", [DEFAULT_LANGUAGE])[0]
 
 
 def _last_event_id(scope: Scope) -> int | None:

@@ -3,7 +3,7 @@
 The bind decides who may ask: on a loopback address programs and pages of this machine, elsewhere whoever knows the password.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
@@ -24,7 +24,7 @@ from gateway.web.quart_errors import create_app, serve_patiently
 from tester.emulator.assets import INDEX, Asset, read_assets
 from tester.emulator.emulator import Emulator, NoSuchRun, NotRunning, OrderRefused, TooManyRuns
 from tester.emulator.reading import BadRequest, read_order
-from tester.emulator.run import Run, RunIsOver
+from tester.emulator.run import Run, RunEvent, RunIsOver
 from tester.emulator.shapes import (
     enterprise_shape,
     line_shape,
@@ -35,7 +35,7 @@ from tester.emulator.shapes import (
     runs_shape,
     target_shape,
 )
-from tester.emulator.stream import Streams
+from tester.emulator.stream import Followed, Streams
 from tester.emulator.telephone import check_phone
 from tester.emulator.wording import DEFAULT_LANGUAGE, LANGUAGES
 from tester.patterns import PATTERNS
@@ -114,25 +114,29 @@ class Desk:
 
     async def plan(self) -> Response:
         """What a call would be; nothing is played."""
-        return json_answer(plan_shape(self.emulator.plan(read_order(await posted_body()), _language())))
+        language = _language()
+        return json_answer(plan_shape(self.emulator.plan(read_order(await posted_body()), language), language))
 
     async def start(self) -> Response:
         """Play a call."""
-        return json_answer(run_shape(self.emulator.start(read_order(await posted_body()), _language())), 201)
+        language = _language()
+        return json_answer(run_shape(self.emulator.start(read_order(await posted_body()), language), language), 201)
 
     async def list_runs(self) -> Response:
         """The last runs, the newest first."""
-        return json_answer(runs_shape(self.emulator.runs))
+        return json_answer(runs_shape(self.emulator.runs, _language()))
 
     async def show_run(self, run_id: str) -> Response:
         """One run."""
-        return json_answer(run_shape(self.emulator.find(run_id, _language())))
+        language = _language()
+        return json_answer(run_shape(self.emulator.find(run_id, language), language))
 
-    async def act(self, action: Callable[[Run], None], run_id: str) -> Response:
+    async def act(self, action: Callable[[Run, str], None], run_id: str) -> Response:
         """Have a run do something."""
-        run = self.emulator.find(run_id, _language())
-        action(run)
-        return json_answer(run_shape(run))
+        language = _language()
+        run = self.emulator.find(run_id, language)
+        action(run, language)
+        return json_answer(run_shape(run, language))
 
     def _active(self) -> list[EnterpriseConfig]:
         return [config for config in self.enterprises() if config.active]
@@ -145,7 +149,7 @@ class Desk:
         raise _NotFound("there is no such enterprise")
 
 
-_ACTIONS: Final[Mapping[str, Callable[[Run], None]]] = MappingProxyType(
+_ACTIONS: Final[Mapping[str, Callable[[Run, str], None]]] = MappingProxyType(
     {"pause": Run.pause, "resume": Run.resume, "step": Run.step, "stop": Run.stop}
 )
 
@@ -232,11 +236,22 @@ def _language() -> str:
     return language
 
 
-def _find(emulator: Emulator, run_id: str) -> Run | None:
+@attrs.frozen
+class _Retold:
+    """A run told in one language (`tester.emulator.stream.Followed`)."""
+
+    run: Run
+    language: str
+
+    def events(self, after: int = 0) -> AsyncIterable[RunEvent]:
+        return self.run.events(after, self.language)
+
+
+def _find(emulator: Emulator, run_id: str, language: str) -> Followed | str:
     try:
-        return emulator.find(run_id)
-    except NoSuchRun:
-        return None
+        return _Retold(emulator.find(run_id, language), language)
+    except NoSuchRun as exc:
+        return str(exc)
 
 
 async def emulator_door(

@@ -174,7 +174,7 @@ def test_the_preview_ends_with_what_the_pattern_promises(key: str) -> None:
 @pytest.mark.parametrize("language", ["ru", "en"])
 def test_every_event_has_a_line_and_every_number_of_the_diagram_a_column(key: str, language: str) -> None:
     made = plan(key, language=language)
-    assert all(event.summary and "\n" not in event.summary for event in made.events)
+    assert all((said := event.summary(language)) and "\n" not in said for event in made.events)
     assert [event.index for event in made.events] == list(range(len(made.events)))
     numbers = [person.number for person in made.people]
     assert len(numbers) == len(set(numbers))

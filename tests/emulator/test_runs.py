@@ -297,6 +297,12 @@ async def test_differences_are_told_in_the_language_of_whoever_ordered(autojump_
         assert run.verdict.judgement is Judgement.DIFFERENT
         assert run.verdict.differences[0].startswith("event 1 (hangup) was not accepted: 503")
         assert run.verdict.differences[1].startswith("chat 1001: there is no message “❌ Не отвечен (внутр.): ")
+        # Whoever looks later may speak another one.
+        russian = run.verdict_in("ru")
+        assert russian is not None
+        assert russian.differences[0].startswith("событие 1 (hangup) не принято: 503")
+        heard = [event.data async for event in run.events(language="ru") if event.kind == "verdict"]
+        assert heard == [{"judgement": "different", "differences": list(russian.differences)}]
 
 
 async def _refuse() -> httpx.Response:

@@ -94,7 +94,7 @@ class Door:
 async def open_door(graceful_seconds: float = 2.0) -> AsyncGenerator[Door]:
     journal, stop, ended = Journal(most_items=10_000), trio.Event(), trio.Event()
     runs: Mapping[str, Journal] = {RUN: journal}
-    streams = Streams(rest, runs.get)
+    streams = Streams(rest, lambda run_id, language: runs.get(run_id, f"{language}: no {run_id}"))
 
     async def serve(task_status: trio.TaskStatus[Sequence[str]]) -> None:  # noqa: ASYNC128  # `serve_app` says that it has started
         await serve_app(streams, ["127.0.0.1:0"], shutdown_trigger=stop.wait, graceful_seconds=graceful_seconds, task_status=task_status)
@@ -161,6 +161,15 @@ async def test_what_is_no_stream_is_refused_or_goes_to_the_rest(path: str, metho
         assert (await reader.open(path, method=method, last=last)).startswith(f"HTTP/1.1 {status} ")
         body = json.loads(await reader.raw())
         assert body == "the rest" if status == 200 else body["status"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("query", "said"), [("", "ru: no nobody"), ("?lang=en", "en: no nobody"), ("?lang=de", "lang: must be one of ru, en")]
+)
+async def test_what_is_no_run_is_told_in_the_language_asked_for(query: str, said: str) -> None:
+    async with open_door() as door, door.reader() as reader:
+        await reader.open(f"/api/runs/nobody/stream{query}")
+        assert json.loads(await reader.raw())["error"] == said
 
 
 async def test_a_silent_stream_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:

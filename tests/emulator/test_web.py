@@ -151,10 +151,25 @@ async def test_a_run_is_played_and_told_to_its_end() -> None:
         assert over["verdict"]["judgement"] == "unseen"
         assert over["verdict"]["differences"]
         assert [one["id"] for one in await desk.get("/api/runs")] == [run["id"]]
+        await is_told_in_the_language_asked_for(desk, run["id"])
 
         async with desk.client() as client:
             rest = await whole(client, f"/api/runs/{run['id']}/stream", {"last-event-id": str(events[-2].seq)})
         assert [event.kind for event in StreamParser().feed(rest.encode())] == ["state"]
+
+
+async def is_told_in_the_language_asked_for(desk: Desk, run_id: str) -> None:
+    """Whatever language a run was ordered in, its events and its verdict are told in that of whoever looks."""
+    said = {"ru": ("150 набирает +375", "у предприятия нет подписчиков"), "en": ("150 dials +375", "the enterprise has no subscribers")}
+    for language, (summary, verdict) in said.items():
+        run = await desk.get(f"/api/runs/{run_id}?lang={language}")
+        assert summary in run["events"][0]["summary"]
+        assert verdict in run["verdict"]["differences"][0]
+        [listed] = await desk.get(f"/api/runs?lang={language}")
+        assert listed == run
+        async with desk.client() as client:
+            events = StreamParser().feed((await whole(client, f"/api/runs/{run_id}/stream?lang={language}")).encode())
+        assert [event.data for event in events if event.kind == "verdict"] == [run["verdict"]]
 
 
 async def test_a_run_goes_step_by_step_and_is_stopped() -> None:
@@ -174,7 +189,7 @@ async def test_a_run_goes_step_by_step_and_is_stopped() -> None:
         assert (await desk.ask("POST", f"/api/runs/{run['id']}/stop")).json["state"] == "stopped"
         for action in ("pause", "resume", "step", "stop"):
             refused = await desk.ask("POST", f"/api/runs/{run['id']}/{action}?lang=en")
-            assert (refused.status, refused.json["status"]) == (409, "error")
+            assert (refused.status, refused.json["status"], refused.json["error"]) == (409, "error", "the run is over")
         assert (await until_over(desk, run["id"]))["verdict"] is None
 
 
