@@ -27,15 +27,17 @@ _PATIENCE_SECONDS = 12.0
 
 @attrs.frozen(kw_only=True)
 class PreviewMessage:
-    """After the event number `after_index`, at a second of the script, the message of a call says `text`; "" when it goes.
+    """After the event number `after_index`, which is posted at a second of the script, the message of a call says `text`; "" when it goes.
 
-    `call` counts the calls of the script from 1.
+    `late_seconds`: so long after that event where time alone has changed the message. These are real seconds at any pace: the gateway's
+    patience knows nothing of the script. `call` counts the calls of the script from 1.
     """
 
     after_index: int
     at_seconds: float
     call: int
     text: str
+    late_seconds: float = 0.0
 
 
 def preview(
@@ -48,12 +50,13 @@ def preview(
     sent = [sending for sending in sendings if not sending.is_lost]
     now, at_seconds, index = begun_at, 0.0, 0
     for number, (sending, event) in enumerate(_events(sent, config, begun_at, speed)):
-        messages.take(_passed(board, event.received_at), index, at_seconds)
+        for due, changes in _passed(board, event.received_at):
+            messages.take((changes,), index, at_seconds, late_seconds=(due - now).total_seconds())
         now, at_seconds, index = event.received_at, sending.at_seconds, sending.index
         messages.take((board.apply(attrs.evolve(event, event_id=number + 1)),), index, at_seconds)
     until = now + timedelta(seconds=timing.closing_grace_seconds + _PATIENCE_SECONDS)
     while (due := board.next_deadline()) is not None and due <= until:
-        messages.take((board.advance(due),), index, at_seconds + (due - now).total_seconds())
+        messages.take((board.advance(due),), index, at_seconds, late_seconds=(due - now).total_seconds())
         if board.next_deadline() == due:
             break
     return tuple(messages.all)
@@ -81,11 +84,11 @@ def _events(sent: Iterable[Sending], config: EnterpriseConfig, begun_at: datetim
         )
 
 
-def _passed(board: Board, now: datetime) -> Iterator[Changes]:
+def _passed(board: Board, now: datetime) -> Iterator[tuple[datetime, Changes]]:
     """As a lane does: what is due before an event comes before it."""
     due = board.next_deadline()
     if due is not None and due <= now:
-        yield board.advance(now)
+        yield due, board.advance(now)
 
 
 class _Messages:
@@ -103,14 +106,14 @@ class _Messages:
         self._texts: dict[int, str] = {}
         self.all: list[PreviewMessage] = []
 
-    def take(self, changes: Iterable[Changes], index: int, at_seconds: float) -> None:
+    def take(self, changes: Iterable[Changes], index: int, at_seconds: float, *, late_seconds: float = 0.0) -> None:
         for card in (card for change in changes for card in change.cards):
             text = self._text(card.view) if card.view is not None else ""
             if text == self._texts.get(card.call_id, ""):
                 continue
             self._texts[card.call_id] = text
             call = self._calls.setdefault(card.call_id, len(self._calls) + 1)
-            self.all.append(PreviewMessage(after_index=index, at_seconds=at_seconds, call=call, text=text))
+            self.all.append(PreviewMessage(after_index=index, at_seconds=at_seconds, call=call, text=text, late_seconds=late_seconds))
 
     def _text(self, view: CallView) -> str:
         names = Names(managers=self._managers, line=self._lines.get(view.line) or None)

@@ -117,7 +117,14 @@ def plan_shape(plan: Plan, language: str) -> dict[str, Any]:
         "seconds": plan.seconds,
         "finals": [list(final.lines(plan.language)) for final in plan.finals],
         "messages": [
-            {"after_index": one.after_index, "at_seconds": one.at_seconds, "call": one.call, "text": one.text} for one in plan.messages
+            {
+                "after_index": one.after_index,
+                "at_seconds": one.at_seconds,
+                "late_seconds": one.late_seconds,
+                "call": one.call,
+                "text": one.text,
+            }
+            for one in plan.messages
         ],
     }
 

@@ -170,6 +170,15 @@ def test_the_preview_ends_with_what_the_pattern_promises(key: str) -> None:
         assert [message.at_seconds for message in made.messages] == sorted(message.at_seconds for message in made.messages)
 
 
+@pytest.mark.parametrize("pace", [Pace.REAL, Pace.TEN, Pace.FAST])
+def test_a_final_by_the_gateways_own_clock_comes_so_many_real_seconds_later_at_any_pace(pace: Pace) -> None:
+    for key, late in (("2-5", Timing().closing_grace_seconds), ("2-1", 0.0)):
+        made = plan(key, pace=pace)
+        last = made.messages[-1]
+        assert (last.after_index, last.at_seconds) == (len(made.events) - 1, made.seconds)
+        assert last.late_seconds == pytest.approx(late, abs=0.1)
+
+
 @pytest.mark.parametrize("key", sorted(PATTERNS))
 @pytest.mark.parametrize("language", ["ru", "en"])
 def test_every_event_has_a_line_and_every_number_of_the_diagram_a_column(key: str, language: str) -> None:

@@ -34,7 +34,9 @@ export class Chat {
     const parts = calls.map((call) => {
       const steps = messages.filter((message) => message.call === call);
       const made = steps.map((step, position) => {
-        const after = word("preview-after", { time: moment(step.at_seconds), n: step.after_index + 1 });
+        // What time alone brings comes so many real seconds later at any pace.
+        const late = Math.round(step.late_seconds);
+        const after = word(late ? "preview-late" : "preview-after", { time: moment(step.at_seconds), n: step.after_index + 1, late });
         if (!step.text) return bubble(word("deleted-mark"), { meta: [after], attributes: { "data-change": "deleted" } });
         return bubble(step.text, { meta: [after], isFinal: position === steps.length - 1 && FINAL.test(step.text) });
       });

@@ -112,7 +112,7 @@ export class Fields {
       "aria-label": word("other-number-of", { title: role.title }),
       ...described,
     });
-    const none = { value: "", text: `– ${word(role.is_optional ? "nobody" : "choose")} –` };
+    const none = { value: "", text: `– ${word(!role.is_optional ? "choose" : role.kind === "line" ? "no-line" : "nobody")} –` };
     const options = Object.entries(offered).map(([number, one]) => ({
       value: number,
       text: role.kind === "line" ? `${one.name} (${number})` : one.name || number,
