@@ -161,7 +161,7 @@ ENGLISH = Wording(
     bridge_leave="{channel} leaves conversation {bridge}, {left} stay",
     bridge_destroy="conversation {bridge} is over",
     new_callerid="{channel}: number {number}, connected to {connected}",
-    hangup="end: {phone}, {people}, {answered}",
+    hangup="hangup: {phone}, {people}, {answered}",
     answered="answered",
     not_answered="not answered",
 )

@@ -93,12 +93,15 @@ _GROUP_ROLES = (roles.PHONE, roles.LINE, roles.MANAGER, roles.ALSO_RINGS_1, role
 INCOMING: Final[tuple[Pattern, ...]] = (
     Pattern(
         key="2-1",
-        title={"ru": "Входящий на группу через приветствие, ответили", "en": "Incoming to a group after a greeting, answered"},
+        title={
+            "ru": "Входящий на группу с приветствием: ответил менеджер",
+            "en": "Incoming to a group with a greeting: the manager answers",
+        },
         description={
-            "ru": "Клиент слушает приветствие, потом звонят телефоны группы, трубку берёт менеджер. "
-            "В чате: звонок, дозвон, разговор и «Завершен» с менеджером.",
-            "en": "A customer hears a greeting, then the telephones of a group ring and the manager answers. "
-            "The chat shows the call, who rings, the talk, and “Ended” with the manager.",
+            "ru": "Клиент слушает приветствие, потом звонят телефоны группы, трубку берёт менеджер. В чате: звонок, дозвон, разговор и "
+            "«Завершен» с менеджером.",
+            "en": "The customer hears a greeting, then the telephones of a group ring and the manager answers. The chat shows the call, "
+            "who rings, the talk, and “Ended” with the manager.",
         },
         roles=_GROUP_ROLES,
         perform=_greeting_answered,
@@ -106,15 +109,12 @@ INCOMING: Final[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="2-2",
-        title={
-            "ru": "Входящий на группу через приветствие, никто не ответил",
-            "en": "Incoming to a group after a greeting, nobody answered",
-        },
+        title={"ru": "Входящий на группу с приветствием: никто не ответил", "en": "Incoming to a group with a greeting: nobody answers"},
         description={
-            "ru": "Клиент слушает приветствие, телефоны группы звонят, никто не берёт трубку, клиент кладёт. "
-            "В чате: «Не отвечен» со всеми, у кого звонило.",
-            "en": "A customer hears a greeting, the telephones of a group ring, nobody answers and the customer hangs up. "
-            "The chat shows “Not answered” with everybody who rang.",
+            "ru": "Клиент слушает приветствие, потом звонят телефоны группы, никто не берёт трубку, и клиент кладёт свою. В чате: «Не "
+            "отвечен» со всеми, у кого звонило.",
+            "en": "The customer hears a greeting, then the telephones of a group ring, nobody answers and the customer hangs up. The "
+            "chat shows “Not answered” with everybody who rang.",
         },
         roles=_GROUP_ROLES,
         perform=_greeting_missed,
@@ -122,11 +122,14 @@ INCOMING: Final[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="2-3",
-        title={"ru": "Входящий на группу без приветствия, ответили", "en": "Incoming to a group without a greeting, answered"},
+        title={
+            "ru": "Входящий на группу без приветствия: ответил менеджер",
+            "en": "Incoming to a group without a greeting: the manager answers",
+        },
         description={
-            "ru": "Телефоны группы звонят сразу, трубку берёт менеджер. В чате сразу дозвон, потом разговор и «Завершен» с менеджером.",
-            "en": "The telephones of a group ring at once and the manager answers. "
-            "The chat begins with who rings, then shows the talk and “Ended” with the manager.",
+            "ru": "Телефоны группы звонят сразу, трубку берёт менеджер. В чате: сразу дозвон, потом разговор и «Завершен» с менеджером.",
+            "en": "The telephones of a group ring at once and the manager answers. The chat begins with who rings, then shows the talk "
+            "and “Ended” with the manager.",
         },
         roles=_GROUP_ROLES,
         perform=_answered,
@@ -135,13 +138,14 @@ INCOMING: Final[tuple[Pattern, ...]] = (
     Pattern(
         key="2-4",
         title={
-            "ru": "Входящий на группу без приветствия, никто не ответил",
-            "en": "Incoming to a group without a greeting, nobody answered",
+            "ru": "Входящий на группу без приветствия: никто не ответил",
+            "en": "Incoming to a group without a greeting: nobody answers",
         },
         description={
-            "ru": "Телефоны группы звонят сразу, никто не берёт трубку. В чате дозвон, потом «Не отвечен» со всеми, у кого звонило.",
-            "en": "The telephones of a group ring at once and nobody answers. "
-            "The chat shows who rings, then “Not answered” with everybody who rang.",
+            "ru": "Телефоны группы звонят сразу, никто не берёт трубку, и клиент кладёт свою. В чате: сразу дозвон, потом «Не отвечен» "
+            "со всеми, у кого звонило.",
+            "en": "The telephones of a group ring at once, nobody answers and the customer hangs up. The chat begins with who rings, "
+            "then shows “Not answered” with everybody who rang.",
         },
         roles=_GROUP_ROLES,
         perform=_missed,
@@ -149,12 +153,12 @@ INCOMING: Final[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="2-12",
-        title={"ru": "Входящий по шагам, ответили", "en": "Incoming in ring steps, answered"},
+        title={"ru": "Входящий по шагам: ответил менеджер", "en": "Incoming in ring steps: the manager answers"},
         description={
-            "ru": "Сначала звонит один телефон, каждые 14 секунд добавляется ещё один; отвечает менеджер, добавленный вторым. "
-            "В чате список в дозвоне растёт, в конце «Завершен» с менеджером.",
-            "en": "One telephone rings first, another one is added every 14 seconds; the manager, who was added second, answers. "
-            "The list of those who ring grows in the chat, which ends with “Ended” and the manager.",
+            "ru": "Сначала звонит один телефон, каждые 14 секунд добавляется ещё один; отвечает менеджер, добавленный вторым. В чате: "
+            "список в дозвоне растёт, в конце «Завершен» с менеджером.",
+            "en": "One telephone rings first, another one is added every 14 seconds; the manager, who was added second, answers. The "
+            "chat shows a growing list of those who ring, and at the end “Ended” with the manager.",
         },
         roles=(roles.PHONE, roles.LINE, roles.RINGS_FIRST, roles.MANAGER, roles.ALSO_RINGS_2),
         perform=_in_steps,

@@ -48,11 +48,12 @@ def _department_silent_finals(cast: Cast) -> tuple[Final, ...]:
 INTERNAL: Constant[tuple[Pattern, ...]] = (
     Pattern(
         key="3-1",
-        title={"ru": "Внутренний, коллега ответил", "en": "Internal, answered"},
+        title={"ru": "Внутренний: коллега ответил", "en": "Internal: the colleague answers"},
         description={
-            "ru": "Сотрудник звонит коллеге, тот отвечает. Сообщение появляется с разговором; в чате «Завершен (внутр.)» с длительностью.",
-            "en": "A colleague calls a colleague, who answers. The message appears with the talk; the chat shows “Ended (internal)” with"
-            " the length.",
+            "ru": "Сотрудник звонит коллеге, тот отвечает. Сообщение появляется, когда они говорят. В чате: «Завершен (внутр.)» с "
+            "обоими и длительностью.",
+            "en": "A colleague calls a colleague, who answers. The message appears when they talk. The chat shows “Ended (internal)” "
+            "with both and the length.",
         },
         roles=(CALLER, CALLEE),
         perform=_answered,
@@ -60,10 +61,11 @@ INTERNAL: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="3-2",
-        title={"ru": "Внутренний, коллега не ответил", "en": "Internal, not answered"},
+        title={"ru": "Внутренний: коллега не ответил", "en": "Internal: the colleague does not answer"},
         description={
-            "ru": "Сотрудник звонит коллеге, тот не снимает трубку; приходит только отбой. В чате «Не отвечен (внутр.)».",
-            "en": "A colleague calls a colleague, who does not pick up; only a hangup comes. The chat shows “Not answered (internal)”.",
+            "ru": "Сотрудник звонит коллеге, тот не берёт трубку; приходит только завершение. В чате: «Не отвечен (внутр.)» с обоими.",
+            "en": "A colleague calls a colleague, who does not pick up; only a hangup comes. The chat shows “Not answered (internal)” "
+            "with both.",
         },
         roles=(CALLER, CALLEE),
         perform=_not_answered,
@@ -71,12 +73,12 @@ INTERNAL: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="3-3",
-        title={"ru": "Внутренний в отдел, ответили", "en": "Internal to a department, answered"},
+        title={"ru": "Внутренний в отдел: ответил менеджер", "en": "Internal to a department: the manager answers"},
         description={
-            "ru": "Сотрудник звонит в отдел, звонит у всех, один отвечает. Отбой выглядит как входящий (CallType 0); в чате"
-            " «Завершен (внутр.)» с тем, кто ответил.",
-            "en": "A colleague calls a department, all its telephones ring, one answers. The hangup looks like an incoming one"
-            " (CallType 0); the chat shows “Ended (internal)” with who answered.",
+            "ru": "Сотрудник звонит в отдел, звонит у всех, отвечает менеджер. Завершение выглядит как у входящего (CallType 0). В "
+            "чате: «Завершен (внутр.)» со звонившим и менеджером.",
+            "en": "A colleague calls a department, all its telephones ring, the manager answers. The hangup looks like an incoming one "
+            "(CallType 0). The chat shows “Ended (internal)” with the caller and the manager.",
         },
         roles=_DEPARTMENT,
         perform=_department,
@@ -84,12 +86,12 @@ INTERNAL: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="3-4",
-        title={"ru": "Внутренний в отдел, никто не ответил", "en": "Internal to a department, nobody answered"},
+        title={"ru": "Внутренний в отдел: никто не ответил", "en": "Internal to a department: nobody answers"},
         description={
-            "ru": "Сотрудник звонит в отдел, никто не отвечает; приходит только отбой, который никого не называет. В чате"
-            " «Не отвечен (внутр.)» с тем, кто звонил.",
-            "en": "A colleague calls a department, nobody answers; only a hangup comes, and it names nobody. The chat shows"
-            " “Not answered (internal)” with who called.",
+            "ru": "Сотрудник звонит в отдел, звонит у всех, никто не отвечает; приходит только завершение, которое никого не называет. "
+            "В чате: «Не отвечен (внутр.)» со звонившим.",
+            "en": "A colleague calls a department, all its telephones ring, nobody answers; only a hangup comes, which names nobody. "
+            "The chat shows “Not answered (internal)” with the caller.",
         },
         roles=_DEPARTMENT,
         perform=_department_silent,

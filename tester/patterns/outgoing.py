@@ -157,10 +157,11 @@ def _forbidden_finals(cast: Cast) -> tuple[Final, ...]:
 OUTGOING: Constant[tuple[Pattern, ...]] = (
     Pattern(
         key="1-1",
-        title={"ru": "Исходящий, абонент ответил", "en": "Outgoing, answered"},
+        title={"ru": "Исходящий: клиент ответил", "en": "Outgoing: the customer answers"},
         description={
-            "ru": "Менеджер набирает внешний номер, абонент отвечает, они говорят. В чате «Завершен» с менеджером и длительностью.",
-            "en": "A manager dials an outside number, the customer answers, they talk. The chat shows “Ended” with manager and length.",
+            "ru": "Менеджер набирает внешний номер, клиент отвечает, они говорят. В чате: «Завершен» с менеджером и длительностью.",
+            "en": "The manager dials an outside number, the customer answers, they talk. The chat shows “Ended” with the manager and "
+            "the length.",
         },
         roles=_CALL,
         perform=_answered,
@@ -168,12 +169,12 @@ OUTGOING: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="1-2",
-        title={"ru": "Исходящий из CRM, абонент ответил", "en": "Outgoing from a CRM, answered"},
+        title={"ru": "Исходящий из CRM: клиент ответил", "en": "Outgoing from a CRM: the customer answers"},
         description={
-            "ru": "Звонок начат кнопкой в CRM: сначала трубку снимает менеджер, потом набирается абонент и отвечает. В чате «Завершен»"
-            " и строка «🔗 из CRM».",
-            "en": "A click in a CRM: the manager picks up first, then the customer is dialled and answers. The chat shows “Ended” and"
-            " the line “🔗 from CRM”.",
+            "ru": "Звонок начат кнопкой в CRM: сначала трубку берёт менеджер, потом набирается номер клиента, и тот отвечает. В чате: "
+            "«Завершен» с менеджером и строка «🔗 из CRM».",
+            "en": "A click in a CRM: the manager picks up first, then the customer's number is dialled, and he answers. The chat shows "
+            "“Ended” with the manager and the line “🔗 from CRM”.",
         },
         roles=_CALL,
         perform=_clicked,
@@ -181,12 +182,12 @@ OUTGOING: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="1-3",
-        title={"ru": "Исходящий, перевод с запросом, коллега отказался", "en": "Outgoing, attended transfer, the colleague declines"},
+        title={"ru": "Исходящий: перевод с запросом, коллега отказался", "en": "Outgoing: attended transfer, the colleague declines"},
         description={
-            "ru": "Менеджер дозвонился и советуется с коллегой; тот не берёт звонок, разговор возвращается к менеджеру. В чате один"
-            " «Завершен» с первым менеджером, без строки перевода.",
-            "en": "The manager reaches the customer and asks a colleague, who declines; the talk returns to the manager. The chat shows one"
-            " “Ended” with the first manager and no transfer.",
+            "ru": "Менеджер дозвонился и спрашивает коллегу, тот берёт трубку и отказывается; клиент возвращается к менеджеру. В чате: "
+            "«Завершен» с менеджером, без строки 🔀.",
+            "en": "The manager reaches the customer and asks a colleague, who picks up and declines; the customer returns to the "
+            "manager. The chat shows “Ended” with the manager and no line 🔀.",
         },
         roles=_TRANSFER,
         perform=_declined,
@@ -194,12 +195,14 @@ OUTGOING: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="1-4",
-        title={"ru": "Исходящий, перевод с запросом, коллега принял", "en": "Outgoing, attended transfer, accepted"},
+        title={"ru": "Исходящий: перевод с запросом, коллега принял", "en": "Outgoing: attended transfer, the colleague accepts"},
         description={
-            "ru": "Менеджер дозвонился и после запроса передаёт абонента коллеге. Отбой приходит уже при передаче, последнего нет: конец"
-            " звонка виден по выходу из разговора. В чате «Завершен» со вторым менеджером и «🔀».",
-            "en": "The manager reaches the customer and hands him over to a colleague after asking. The only hangup comes at the transfer:"
-            " the end shows by leaving the bridge. The chat shows “Ended” with the second manager and “🔀”.",
+            "ru": "Менеджер дозвонился и спрашивает коллегу, тот соглашается и получает клиента. Завершение приходит уже при передаче, "
+            "последнего нет: конец звонка виден по выходу из разговора. В чате: «Завершен» с коллегой и строка 🔀 менеджер → "
+            "коллега, длительность по нашим часам.",
+            "en": "The manager reaches the customer and asks a colleague, who agrees and is given the customer. The only hangup comes "
+            "when he is handed over; the end of the call shows by their leaving the conversation. The chat shows “Ended” with the "
+            "colleague and the line 🔀 manager → colleague, the length by our own clock.",
         },
         roles=_TRANSFER,
         perform=_accepted,
@@ -207,12 +210,15 @@ OUTGOING: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="1-5",
-        title={"ru": "Исходящий, перевод с запросом, коллега не ответил", "en": "Outgoing, attended transfer, the colleague is away"},
+        title={
+            "ru": "Исходящий: перевод с запросом, коллега не ответил",
+            "en": "Outgoing: attended transfer, the colleague does not answer",
+        },
         description={
-            "ru": "Менеджер дозвонился и звонит коллеге, тот не снимает трубку; разговор продолжает менеджер. В чате один «Завершен» с"
-            " первым менеджером, без строки перевода.",
-            "en": "The manager reaches the customer and calls a colleague, who does not pick up; the manager goes on. The chat shows one"
-            " “Ended” with the first manager and no transfer.",
+            "ru": "Менеджер дозвонился и звонит коллеге, тот 24 секунды не берёт трубку; клиент возвращается к менеджеру. В чате: "
+            "«Завершен» с менеджером, без строки 🔀.",
+            "en": "The manager reaches the customer and rings a colleague, who does not pick up for 24 seconds; the customer returns to "
+            "the manager. The chat shows “Ended” with the manager and no line 🔀.",
         },
         roles=_TRANSFER,
         perform=_absent,
@@ -220,12 +226,12 @@ OUTGOING: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="1-6",
-        title={"ru": "Исходящий, перевод без запроса, коллега ответил", "en": "Outgoing, blind transfer, answered"},
+        title={"ru": "Исходящий: перевод без запроса, коллега ответил", "en": "Outgoing: blind transfer, the colleague answers"},
         description={
-            "ru": "Менеджер дозвонился и сразу передаёт абонента коллеге, тот отвечает. Приходят два отбоя; в чате один «Завершен» со"
-            " вторым менеджером и «🔀».",
-            "en": "The manager reaches the customer and hands him over at once; the colleague answers. Two hangups come; the chat shows one"
-            " “Ended” with the second manager and “🔀”.",
+            "ru": "Менеджер дозвонился и переводит клиента, не дожидаясь коллеги; тот отвечает. Приходят два завершения. В чате: одно "
+            "сообщение, «Завершен» с коллегой и строка 🔀 менеджер → коллега.",
+            "en": "The manager reaches the customer and transfers him without waiting for the colleague, who answers. Two hangups come. "
+            "The chat shows one message, “Ended” with the colleague and the line 🔀 manager → colleague.",
         },
         roles=_TRANSFER,
         perform=_blind,
@@ -233,12 +239,12 @@ OUTGOING: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="1-7",
-        title={"ru": "Исходящий, перевод без запроса, коллега не ответил", "en": "Outgoing, blind transfer, not answered"},
+        title={"ru": "Исходящий: перевод без запроса, коллега не ответил", "en": "Outgoing: blind transfer, the colleague does not answer"},
         description={
-            "ru": "Менеджер поговорил и передал абонента коллеге, тот не ответил. Разговор был, поэтому в чате «Завершен» с первым"
-            " менеджером, без строки перевода.",
-            "en": "The manager talks and hands the customer over; the colleague does not answer. There was a talk, so the chat shows"
-            " “Ended” with the first manager and no transfer.",
+            "ru": "Менеджер дозвонился и переводит клиента, не дожидаясь коллеги; тот не отвечает, звонок потерян. В чате: «Завершен» с "
+            "менеджером, ведь с ним клиент говорил, без строки 🔀.",
+            "en": "The manager reaches the customer and transfers him without waiting for the colleague, who does not answer; the call "
+            "is lost. The chat shows “Ended” with the manager, to whom the customer did talk, and no line 🔀.",
         },
         roles=_TRANSFER,
         perform=_blind_not_answered,
@@ -246,10 +252,10 @@ OUTGOING: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="1-8",
-        title={"ru": "Исходящий, абонент не ответил", "en": "Outgoing, not answered"},
+        title={"ru": "Исходящий: клиент не ответил", "en": "Outgoing: the customer does not answer"},
         description={
-            "ru": "Менеджер набирает внешний номер, никто не отвечает. В чате «Не отвечен» от менеджера к абоненту.",
-            "en": "A manager dials an outside number, nobody answers. The chat shows “Not answered” from the manager to the customer.",
+            "ru": "Менеджер набирает внешний номер, никто не отвечает. В чате: «Не отвечен» от менеджера к клиенту.",
+            "en": "The manager dials an outside number, nobody answers. The chat shows “Not answered” from the manager to the customer.",
         },
         roles=_CALL,
         perform=_not_answered,
@@ -257,12 +263,12 @@ OUTGOING: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="1-9",
-        title={"ru": "Исходящий, линия занята, ответ через резервную", "en": "Outgoing, line busy, answered on the backup line"},
+        title={"ru": "Исходящий: линия занята, ответ через резервную", "en": "Outgoing: the line is busy, answered on the backup line"},
         description={
-            "ru": "Первая линия занята, тот же звонок уходит через резервную, абонент отвечает. В чате одно сообщение, «Завершен»,"
-            " с резервной линией.",
-            "en": "The first line is busy, the same call goes out on the backup line and is answered. The chat shows one message, “Ended”,"
-            " with the backup line.",
+            "ru": "Первая линия занята, тот же звонок уходит через резервную, клиент отвечает. В чате: одно сообщение, «Завершен» с "
+            "менеджером и резервной линией.",
+            "en": "The first line is busy, the same call goes out on the backup line, and the customer answers. The chat shows one "
+            "message, “Ended” with the manager and the backup line.",
         },
         roles=(PHONE, MANAGER, LINE, BACKUP_LINE),
         perform=_backup_line,
@@ -270,11 +276,11 @@ OUTGOING: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="1-10",
-        title={"ru": "Исходящий, линия занята, резервной нет", "en": "Outgoing, line busy, no backup line"},
+        title={"ru": "Исходящий: линия занята, резервной нет", "en": "Outgoing: the line is busy, no backup line"},
         description={
-            "ru": "Линия занята, резервной нет, звонок тут же обрывается. В чате «Не отвечен» от менеджера к абоненту.",
-            "en": "The line is busy and there is no other, the call ends at once. The chat shows “Not answered” from the manager to the"
-            " customer.",
+            "ru": "Линия занята, резервной нет, звонок тут же обрывается. В чате: «Не отвечен» от менеджера к клиенту.",
+            "en": "The line is busy and there is no other, the call ends at once. The chat shows “Not answered” from the manager to the "
+            "customer.",
         },
         roles=_CALL,
         perform=_no_line,
@@ -282,10 +288,12 @@ OUTGOING: Constant[tuple[Pattern, ...]] = (
     ),
     Pattern(
         key="1-11",
-        title={"ru": "Исходящий, направление запрещено", "en": "Outgoing, forbidden direction"},
+        title={"ru": "Исходящий: направление запрещено", "en": "Outgoing: the direction is forbidden"},
         description={
-            "ru": "Менеджер набирает номер, на который звонить нельзя; приходит только отбой. В чате сразу «Не отвечен» с этим номером.",
-            "en": "A manager dials a number that must not be called; only a hangup comes. The chat shows “Not answered” with that number.",
+            "ru": "Менеджер набирает номер, на который звонить нельзя; приходит только завершение. В чате: сразу «Не отвечен» от "
+            "менеджера к этому номеру.",
+            "en": "The manager dials a number that must not be called; only a hangup comes. The chat shows “Not answered” from the "
+            "manager to that number at once.",
         },
         roles=(FORBIDDEN_PHONE, MANAGER, LINE),
         perform=_forbidden,

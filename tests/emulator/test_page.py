@@ -284,7 +284,7 @@ def test_the_page_speaks_english_from_then_on(visiting: Visiting) -> None:
         visitor.part("language").click()
         expect(visitor.all("html")).to_have_attribute("lang", "en")
         expect(visitor.part("send")).to_have_text("Send events")
-        expect(visitor.part("pattern").locator("option:checked")).to_have_text("2-2 Incoming to a group after a greeting, nobody answered")
+        expect(visitor.part("pattern").locator("option:checked")).to_have_text("2-2 Incoming to a group with a greeting: nobody answers")
         expect(visitor.part("language")).to_have_text("Русский")
         visitor.page.reload()
         visitor.stands(0, 4, state="idle")

@@ -1,12 +1,13 @@
 """What holds for all patterns, whoever plays them."""
 
+import re
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from tester.host import Posted
 from tester.patterns import PATTERNS
-from tester.patterns.pattern import Pattern
+from tester.patterns.pattern import Group, Pattern
 from tests.recordings import Webhook, bridge_pairs_swapped, every_event_twice
 from tests.tester.pattern_play import TOKEN, WAYS, cast_of, differences, script_of, visible_texts
 
@@ -14,6 +15,10 @@ IN_ITS_OWN_TIME = WAYS[0]
 # Nobody wants to watch longer; the longest recorded ones take a minute as well.
 LONGEST_SECONDS = 60
 LANGUAGES = {"ru", "en"}
+WAYS_OF_CALLS = {
+    "ru": {Group.OUTGOING: "Исходящий", Group.INCOMING: "Входящий", Group.INTERNAL: "Внутренний"},
+    "en": {Group.OUTGOING: "Outgoing", Group.INCOMING: "Incoming", Group.INTERNAL: "Internal"},
+}
 
 for_each_pattern = pytest.mark.parametrize("pattern", PATTERNS.values(), ids=list(PATTERNS))
 
@@ -33,6 +38,28 @@ def test_a_pattern_says_in_both_languages_what_it_is(pattern: Pattern) -> None:
 def test_no_two_patterns_are_called_the_same() -> None:
     for language in LANGUAGES:
         assert len({pattern.title[language] for pattern in PATTERNS.values()}) == len(PATTERNS)
+
+
+@for_each_pattern
+def test_a_title_says_which_way_the_call_goes_and_then_how(pattern: Pattern) -> None:
+    for language, words in WAYS_OF_CALLS.items():
+        assert re.fullmatch(rf"{words[pattern.group]}( [^:]+)?: [^:]+", pattern.title[language])
+
+
+def test_what_is_the_same_in_one_language_is_the_same_in_the_other() -> None:
+    ends = [{language: re.split("[:,] ", title)[-1] for language, title in pattern.title.items()} for pattern in PATTERNS.values()]
+    for language, other in (("ru", "en"), ("en", "ru")):
+        for end in {said[language] for said in ends}:
+            assert len({said[other] for said in ends if said[language] == end}) == 1, end
+
+
+@for_each_pattern
+def test_a_description_ends_with_the_chat_and_calls_things_as_all_others_do(pattern: Pattern) -> None:
+    russian, english = pattern.description["ru"], pattern.description["en"]
+    assert re.search(r"В чате(: | два сообщения)[^.]*(\(внутр\.\)[^.]*)*\.$", russian)
+    assert re.search(r"The chat (shows|begins with) [^.]*\.$", english)
+    for said in (*pattern.title.values(), russian, english):
+        assert not re.search(r"отбо[йея]|абонент|refuse|снима|SIP/[0-9]|\b15[0-9]\b", said), said
 
 
 @for_each_pattern
