@@ -21,8 +21,8 @@ from gateway.calls.talk import has_company, in_bridge
 def find_dial(event: events.Dial, candidates: Sequence[Known]) -> Known | None:
     """Rule E: a dial of call type 1 that rings an employee's mobile inside an open call.
 
-    Its caller is the customer (ring group), or an extension that has a consultation open (attended transfer to follow-me). A dial of an
-    extension without one is a new call, even if that extension is in another: a redial, or a second line.
+    Its caller is the customer (ring group), or an extension that has a consultation open which nobody has answered yet (attended transfer
+    to follow-me). A dial of an extension without one is a new call, even if that extension is in another: a redial, or a second line.
     """
     if event.call_type != 1:
         return None
@@ -38,7 +38,7 @@ def find_dial(event: events.Dial, candidates: Sequence[Known]) -> Known | None:
             free or ringing or [known for known in mine if known.profile and known.profile.direction is Direction.INCOMING]
         )
     if is_internal(first):
-        return _only_or_newest([known for known in open_calls if _asks_somebody(known, first)])
+        return _only_or_newest([known for known in open_calls if _still_rings_somebody(known.call, first)])
     return _only_or_newest([known for known in open_calls if not first and _rings(known.call, event.phone)])
 
 
@@ -97,7 +97,13 @@ def pieces_of_dial(dial: events.Dial, pieces: Iterable[Call]) -> list[Call]:
     for piece in pieces:
         for leg in piece.legs.values():
             if leg.channel.kind is ChannelKind.TRUNK:
-                fits = leg.channel.peer == dial.trunk and same_number(leg.caller, dial.phone) and (not first or _same(leg.connected, first))
+                # The channel that dials is the older one: a leg made before it is what is left of an earlier call to this number.
+                fits = (
+                    leg.channel.peer == dial.trunk
+                    and same_number(leg.caller, dial.phone)
+                    and (not first or _same(leg.connected, first))
+                    and not created(leg.unique_id) < created(dial.unique_id)
+                )
             elif leg.channel.kind is ChannelKind.EXTENSION:
                 knows = same_number(leg.caller, dial.phone) or same_number(leg.connected, dial.phone)
                 fits = (
@@ -182,6 +188,7 @@ def _asks(known: Known, event: events.Hangup) -> bool:
     """Rule F for a hangup: its phone is a telephone of an open call that asks somebody.
 
     Its pair is open, or the customer waits for it; or the whole pair was lost, and the telephone names the one it asked as its other side.
+    So does the telephone of the one who was asked: it names the asker, whose pair tells so.
     """
     if known.profile is None or known.call.closed_by or known.profile.direction is Direction.INTERNAL:
         return False
@@ -189,7 +196,7 @@ def _asks(known: Known, event: events.Hangup) -> bool:
         return True
     target = event.extensions[0] if event.extensions else ""
     legs = known.call.legs.values()
-    if not target or any(leg.channel.is_consultation and _asker(leg) == event.phone for leg in legs):
+    if not target or any(leg.channel.is_consultation and _asker(leg) in (event.phone, target) for leg in legs):
         return False
     return any(leg.channel.kind is ChannelKind.EXTENSION and leg.channel.peer == event.phone and leg.connected == target for leg in legs)
 
@@ -228,14 +235,43 @@ def _answering_telephone(extension: str, customer: str, calls: Sequence[Known]) 
 
 
 def _consults(call: Call, extension: str) -> bool:
-    """Whether an extension has a consultation pair in this call that has not hung up."""
+    """Whether an extension has a consultation pair in this call that is still there."""
+    return any(_asks_through(call, leg, extension) for leg in call.legs.values())
+
+
+def _still_rings_somebody(call: Call, extension: str) -> bool:
+    """Whether an extension has a consultation in this call that nobody has answered yet, so that it may still ring a mobile.
+
+    `;2` is the end that dials: once it has been in a bridge, it rings nobody any more. Who has hung up may dial anew. In doubt a dial is a
+    call of its own: the bridge brings a mobile that answers back to its call, but nothing takes apart two calls that were made one.
+    """
+    telephones = [leg for leg in call.legs.values() if leg.channel.kind is ChannelKind.EXTENSION and leg.channel.peer == extension]
+    if any(leg.unique_id in call.hangups for leg in telephones):
+        return False
     for leg in call.legs.values():
-        if leg.channel.is_consultation:
-            other = call.other_half(leg)
-            gone = leg.unique_id in call.hangups or (other is not None and other.unique_id in call.hangups)
-            if _asker(leg) == extension and not gone:
+        if _asks_through(call, leg, extension):
+            dialling = leg if leg.channel.half == 2 else call.other_half(leg)
+            if dialling is None or not dialling.bridge_ids:
                 return True
     return False
+
+
+def _asks_through(call: Call, end: Leg, extension: str) -> bool:
+    """Whether a leg is an end of a consultation pair of this extension that is still there and has not been handed over to the customer."""
+    if not end.channel.is_consultation or _asker(end) != extension or _is_gone(call, end):
+        return False
+    other = call.other_half(end)
+    return other is None or _asker(other) in ("", extension)
+
+
+def _is_gone(call: Call, end: Leg) -> bool:
+    """Whether a Local pair is no more: an end has hung up, or whichever ends have ever been in a bridge have left it. Not every listener
+    sends the hangup of a pair.
+    """
+    other = call.other_half(end)
+    ends = [end] if other is None else [end, other]
+    met = [leg for leg in ends if leg.bridge_ids]
+    return any(leg.unique_id in call.hangups for leg in ends) or (bool(met) and not any(leg.bridge_id for leg in met))
 
 
 def _asker(leg: Leg) -> str:
