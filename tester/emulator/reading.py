@@ -38,7 +38,8 @@ def read_order(body: bytes) -> Order:
         values=_values(table.get("values", {})),
         pace=_choice(table.get("pace", Pace.REAL.value), "pace", Pace),
         faults=_faults(table.get("faults", {})),
-        target=_text(table, "target", default=LOCAL),
+        # As the setting `tester_targets` reads its addresses.
+        target=_text(table, "target", default=LOCAL).rstrip("/"),
         linkedid=_flag(table, "linkedid"),
     )
 

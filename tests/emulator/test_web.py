@@ -232,6 +232,13 @@ async def test_an_order_that_cannot_be_meant_is_refused_in_one_line(path: str, c
         assert await desk.get("/api/runs") == []
 
 
+@pytest.mark.parametrize("target", [REMOTE, f"{REMOTE}/"])
+async def test_a_target_may_have_its_slash(target: str) -> None:
+    async with open_desk() as desk:
+        response = await desk.ask("POST", "/api/runs", await desk.order(target=target, pace="step"))
+        assert (response.status, response.json["order"]["target"]) == (201, REMOTE)
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"null", b'"text"', b"\xff\xfe", b"[" * 60_000, b"1" * 5000])
 async def test_a_body_that_is_no_order_is_refused(body: bytes) -> None:
     async with open_desk() as desk:
