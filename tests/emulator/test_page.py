@@ -249,6 +249,21 @@ def test_nobody_plays_two_roles(visiting: Visiting) -> None:
         visitor.claim("status of 422")
 
 
+def test_lines_are_none_busy_and_forbidding_and_the_preview_tells_what_takes_its_time(visiting: Visiting) -> None:
+    with visiting() as visitor:
+        visitor.open("?enterprise=0367&pattern=2-5")
+        expect(visitor.part("field-backup_line_id").locator('option[value=""]')).to_have_text("– нет –")
+        expect(visitor.part("field-also_rings_1").locator('option[value=""]')).to_have_text("– никто –")
+        visitor.part("pace-10").check()
+        expect(visitor.all("[data-test=chat-preview] [data-final] .bubble-meta")).to_contain_text("через 8 с после события 22")
+        visitor.part("pattern").select_option("1-9")
+        expect(visitor.all("#ladder .act-busy text")).to_have_text("занята")
+        # The manager, the customer, the line that is busy and the other one.
+        expect(visitor.all("#ladder .person-line")).to_have_count(2)
+        visitor.part("pattern").select_option("1-11")
+        expect(visitor.all("#ladder .act-forbid text")).to_have_text("запрещено")
+
+
 def test_who_chooses_faster_than_the_fields_come_gets_what_was_chosen(visiting: Visiting) -> None:
     with visiting() as visitor:
         visitor.page.clock.install()
@@ -341,6 +356,16 @@ def test_a_call_ends_as_expected_though_telegram_is_asked_too_often(visiting: Vi
         visitor.shoot("phone-done")
 
 
+def test_a_run_that_is_over_is_told_in_the_language_of_the_page(visiting: Visiting, lossy: str) -> None:
+    with visiting() as visitor:
+        visitor.see_run(lossy)
+        expect(visitor.part("verdict")).to_contain_text("чат 1001: должно быть", timeout=JUDGING_SECONDS * 1000)
+        expect(visitor.all('[data-event-index="6"] .event-summary')).to_contain_text("завершение")
+        visitor.part("language").click()
+        expect(visitor.part("verdict")).to_contain_text("chat 1001: wanted")
+        expect(visitor.all('[data-event-index="6"] .event-summary')).to_contain_text("hangup")
+
+
 # ── for everybody ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -368,7 +393,6 @@ def test_the_page_keeps_nobody_out(visiting: Visiting, lossy: str) -> None:
         check("ru", "en", expect(visitor.part("error-external_phone")).not_to_be_empty)
         visitor.claim("status of 422")
         visitor.open("?enterprise=0367&pattern=3-1")
-        # A run is told in the language in which it was ordered.
         visitor.part("language").click()
         expect(visitor.part("send")).to_have_text("Send events")
         visitor.part("pace-step").check()
