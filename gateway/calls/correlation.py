@@ -106,8 +106,12 @@ def pieces_of_dial(dial: events.Dial, pieces: Iterable[Call]) -> list[Call]:
                 )
             elif leg.channel.kind is ChannelKind.EXTENSION:
                 knows = same_number(leg.caller, dial.phone) or same_number(leg.connected, dial.phone)
+                # A telephone that has left its bridge again dials nobody any more: it is what is left of an earlier call.
                 fits = (
-                    knows and created(leg.unique_id) < created(dial.unique_id) and (leg.channel.peer == first or _same(first, dial.phone))
+                    knows
+                    and created(leg.unique_id) < created(dial.unique_id)
+                    and (leg.channel.peer == first or _same(first, dial.phone))
+                    and (bool(leg.bridge_id) or not leg.bridge_ids)
                 )
             else:
                 fits = False

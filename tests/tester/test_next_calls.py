@@ -2,7 +2,7 @@
 exactly its own end.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -113,3 +113,13 @@ def test_a_mobiles_leg_that_has_lost_its_dial_is_not_taken_for_one_of_the_next_c
     after, finals = next_call("2-23", next_cast(PATTERNS["2-23"]), posted[-1].at_seconds + SOON_SECONDS)
     for dial in dials:
         assert missing(without(posted, dial), after, finals) == []
+
+
+@pytest.mark.parametrize("spoil", [swapped, without])
+def test_a_telephone_that_a_crm_rang_is_not_taken_for_that_of_the_next_call_to_the_customer(
+    spoil: Callable[[Sequence[Posted], int], list[Posted]],
+) -> None:
+    posted = posted_of("1-2")
+    after, finals = next_call("1-1", cast_of(PATTERNS["1-1"]), posted[-1].at_seconds + SOON_SECONDS)
+    for index in range(3):
+        assert missing(spoil(posted, index), after, finals) == [], index
