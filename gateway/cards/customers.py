@@ -56,7 +56,8 @@ def _line(text: str, limit: int) -> str:
     spaced = _SPACES.sub(" ", text[:_LOOKED_AT])
     # Categories C*: control, format, surrogate, private use, unassigned.
     kept = "".join(character for character in spaced if character in _JOINERS or unicodedata.category(character)[0] != "C")
-    return kept.strip()[:limit].strip()
+    # Spaces that stood on both sides of what went stand together now.
+    return _SPACES.sub(" ", kept).strip()[:limit].strip()
 
 
 def _bounded(raw: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
