@@ -238,3 +238,21 @@ async def test_a_burial_is_under_way_until_the_store_has_answered(autojump_clock
     with pytest.raises(StoreRejected), burials.burial(BOT, 1, NOON):
         raise StoreRejected("no")
     assert await is_settled(1)
+
+
+@pytest.mark.parametrize(("away_seconds", "judged"), [(5.0, Judgement.EXPECTED), (60.0, Judgement.DIFFERENT)])
+async def test_a_database_that_goes_away_while_a_run_is_judged_is_waited_for_but_not_for_ever(
+    away_seconds: float, judged: Judgement, autojump_clock: MockClock
+) -> None:
+    async with open_stage() as stage:
+        # Its end comes by grace, so that nothing of it is shown when the database goes away.
+        run = stage.start("2-5")
+        while run.state is not RunState.JUDGING:
+            await trio.sleep(0.1)
+        stage.store.unavailable = True
+        await trio.sleep(away_seconds)
+        stage.store.unavailable = False
+        await told(run)
+        assert run.verdict is not None
+        assert run.verdict.judgement is judged
+        assert stage.is_quiet
