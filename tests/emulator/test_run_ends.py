@@ -247,8 +247,9 @@ async def test_a_database_that_goes_away_while_a_run_is_judged_is_waited_for_but
     async with open_stage() as stage:
         # Its end comes by grace, so that nothing of it is shown when the database goes away.
         run = stage.start("2-5")
-        while run.state is not RunState.JUDGING:
-            await trio.sleep(0.1)
+        async for event in run.events():
+            if event.data == {"state": "judging"}:
+                break
         stage.store.unavailable = True
         await trio.sleep(away_seconds)
         stage.store.unavailable = False
